@@ -1,0 +1,43 @@
+# Everything a checkout can do, one word each. Only python3 (3.11 or newer, with venv) and make must be there.
+
+PYTHON ?= python3
+VENV := .venv/bin
+# For example: make test PYTEST="-n 0 -x tests/contract"
+PYTEST ?= -n 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run stop test check fix wheel
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install Poetry and everything poetry.lock names into this checkout; quick when nothing has changed
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "error: there is no $(PYTHON)" >&2; \
+	  echo "hint: install Python 3.11 or newer, or say where it is: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) scripts/bootstrap.py
+
+run: setup ## start producer, consumers and dashboard under Supervisor, and say where everything is
+	@$(VENV)/python scripts/run.py start
+
+stop: ## stop everything that `make run` started, and wait until it is gone
+	@if [ -x $(VENV)/python ]; then $(VENV)/python scripts/run.py stop; else echo "nothing is running"; fi
+
+test: setup ## run the whole test suite
+	@$(VENV)/python -m pytest $(PYTEST)
+
+check: setup ## look at format, lint, types, lock file and spelling; changes nothing
+	@$(VENV)/ruff format --check .
+	@$(VENV)/ruff check .
+	@$(VENV)/mypy
+	@$(PYTHON) scripts/bootstrap.py poetry check --lock
+	@$(VENV)/codespell
+
+fix: setup ## repair format and what else can be repaired without a person
+	@$(VENV)/ruff check --fix .
+	@$(VENV)/ruff format .
+	@$(VENV)/codespell --write-changes
+
+wheel: setup ## build the wheel into dist/ and test what is in it
+	@$(VENV)/python -m build --wheel --no-isolation --outdir dist
+	@$(VENV)/python -m pytest -n 0 tests/packaging

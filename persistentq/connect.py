@@ -1,0 +1,62 @@
+"""open_queue(): from settings or a URL to a queue. The only module that imports `persistentq.sql`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from persistentq.errors import ConfigurationError
+from persistentq.interface import PersistentQInterface
+from persistentq.settings import Settings, load_settings
+from persistentq.sql.store import PersistentQSQLAlchemy
+
+__all__ = ["PersistentQSQLAlchemy", "open_queue"]
+
+
+def open_queue(
+    url: str | URL | None = None,
+    *,
+    create: bool = True,
+    settings: Settings | None = None,
+) -> PersistentQInterface:
+    """Open the queue that `url` or the settings name.
+
+    Args:
+        url: `sqlite:///queue.db` or `postgresql+psycopg://…`; None for QUEUE_DB_URL, else QUEUE_DB_FILE.
+        create: Whether to make the database if there is none; front ends pass False.
+        settings: None to load them from the environment and `.env`.
+
+    Returns:
+        A queue; close it, or use it as a context manager.
+
+    Raises:
+        ConfigurationError: the URL cannot be used.
+        DatabaseMissing: there is no queue database, and `create` is false.
+        SchemaMismatch: another version of the library wrote it.
+        StorageUnavailable: it cannot be reached.
+    """
+    known = settings or load_settings()
+    return PersistentQSQLAlchemy(
+        _target(url, known),
+        create=create,
+        max_attempts=known.max_attempts,
+        lease=known.lease,
+        lock_timeout=known.lock_timeout,
+    )
+
+
+def _target(url: str | URL | None, settings: Settings) -> URL:
+    given = url or settings.db_url
+    if given is None:
+        return URL.create("sqlite", database=str(settings.db_file))
+    try:
+        target = make_url(given)
+    except ArgumentError:
+        # The text may hold a password, so it is not shown.
+        raise ConfigurationError("QUEUE_DB_URL", "…", "the settings", "is not a database URL") from None
+    if target.get_backend_name() != "sqlite" or not target.database:
+        return target
+    base = settings.env_file.parent if url is None and settings.env_file else Path.cwd()
+    return target.set(database=str(base / target.database))

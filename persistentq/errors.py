@@ -1,0 +1,264 @@
+"""Every error this library raises on its own account.
+
+```
+PersistentQError                      .summary .hint .exit_code
+├── InvalidArgument (ValueError)      .name .value .problem
+│   └── PayloadError                  an argument or a result that is not bounded JSON
+├── ConfigurationError                .key .value .source .problem
+├── StorageError                      __cause__ is the driver's error
+│   ├── StorageUnavailable            .retryable is True: locked, full, connection lost
+│   ├── DatabaseMissing               .location
+│   └── SchemaMismatch                .found .wanted
+├── JobError                          .job_id
+│   ├── JobNotFound
+│   ├── InvalidTransition             .status .verb .allowed
+│   ├── UniqueKeyTaken                .unique_key
+│   └── LeaseLost                     .consumer .attempt
+└── ConsumerNotFound                  .consumer
+```
+
+A message is one line: the subject, the values, and after `; ` the remedy. Front ends print the two halves as
+`error: …` and `hint: …` and leave with `exit_code`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+
+class PersistentQError(Exception):
+    """The root: catch this to catch everything the library raises on purpose.
+
+    Attributes:
+        exit_code: What a command line returns for it (1 failed, 2 usage or refused, 4 database, 5 not found).
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    @property
+    def summary(self) -> str:
+        """Subject and values in one line, without the remedy."""
+        return " ".join(str(argument) for argument in self.args) or type(self).__name__
+
+    @property
+    def hint(self) -> str:
+        """The remedy in one line; empty if there is none."""
+        return ""
+
+    def __str__(self) -> str:
+        return f"{self.summary}; {self.hint}" if self.hint else self.summary
+
+
+class InvalidArgument(PersistentQError, ValueError):
+    """An argument was refused before anything was written."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, value: object, problem: str) -> None:
+        super().__init__(name, value, problem)
+        self.name, self.value, self.problem = name, value, problem
+
+    @property
+    def summary(self) -> str:
+        """Names the argument, the value (shortened) and what is wrong with it."""
+        shown = repr(self.value)
+        return f"{self.name} {shown if len(shown) <= 80 else shown[:77] + '...'} {self.problem}"
+
+
+class PayloadError(InvalidArgument):
+    """Arguments or a result that cannot be stored: not JSON, too deep or too large."""
+
+
+class ConfigurationError(PersistentQError):
+    """A setting has a value that cannot be used."""
+
+    exit_code = 2
+
+    def __init__(self, key: str, value: str, source: str, problem: str) -> None:
+        super().__init__(key, value, source, problem)
+        self.key, self.value, self.source, self.problem = key, value, source, problem
+
+    @property
+    def summary(self) -> str:
+        """Names the setting, its value and where it was read."""
+        return f"{self.key}={self.value!r} in {self.source} {self.problem}"
+
+    @property
+    def hint(self) -> str:
+        """Where the settings are explained."""
+        return "see .env.example for every setting with its unit and default"
+
+
+class StorageError(PersistentQError):
+    """The database refused or failed; the driver's error is the `__cause__`.
+
+    Attributes:
+        location: The file or the URL without its password.
+        problem: What is wrong, as a clause.
+        retryable: Whether the same call may succeed if repeated as it is.
+    """
+
+    exit_code = 4
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, location: str, problem: str) -> None:
+        super().__init__(location, problem)
+        self.location, self.problem = location, problem
+
+    @property
+    def summary(self) -> str:
+        """Names the database and the condition."""
+        return f"database {self.location} {self.problem}"
+
+
+class StorageUnavailable(StorageError):
+    """Locked for longer than the lock timeout, out of space, or unreachable; calling again is safe."""
+
+    retryable = True
+
+    @property
+    def hint(self) -> str:
+        """What to do about the condition."""
+        if "full" in self.problem:
+            return "free some disk space and try again; nothing that was acknowledged is lost"
+        return "try again; if it stays, look for a process that holds the database"
+
+
+class DatabaseMissing(StorageError):
+    """A front end was started where no queue database exists yet."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__(location, "does not exist")
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        return type(self), (self.location,)
+
+    @property
+    def summary(self) -> str:
+        """Says where the database was looked for."""
+        return f"no queue database at {self.location}"
+
+    @property
+    def hint(self) -> str:
+        """How a database comes to be."""
+        return "start a producer or consumer, which creates it, or set QUEUE_DB_FILE to the right file"
+
+
+class SchemaMismatch(StorageError):
+    """The database was written by another version of this library."""
+
+    def __init__(self, location: str, found: str, wanted: str) -> None:
+        super().__init__(location, f"has schema {found}, this code needs {wanted}")
+        self.found, self.wanted = found, wanted
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str, str]]:
+        return type(self), (self.location, self.found, self.wanted)
+
+    @property
+    def hint(self) -> str:
+        """Which side to change."""
+        if self.found > self.wanted:
+            return "install a newer persistentq"
+        return "use the persistentq version that wrote it, or another database file"
+
+
+class JobError(PersistentQError):
+    """Something about one job; `job_id` says which."""
+
+    def __init__(self, job_id: int, *details: object) -> None:
+        super().__init__(job_id, *details)
+        self.job_id = job_id
+
+
+class JobNotFound(JobError):
+    """No job has this id."""
+
+    exit_code = 5
+
+    @property
+    def summary(self) -> str:
+        """Names the id."""
+        return f"job {self.job_id} does not exist"
+
+    @property
+    def hint(self) -> str:
+        """How to find ids."""
+        return "list-jobs shows the ids that exist"
+
+
+class InvalidTransition(JobError):
+    """The state machine has no such arrow from the job's present status."""
+
+    exit_code = 2
+
+    def __init__(self, job_id: int, status: str, verb: str, allowed: str) -> None:
+        super().__init__(job_id, status, verb, allowed)
+        self.status, self.verb, self.allowed = status, verb, allowed
+
+    @property
+    def summary(self) -> str:
+        """Names the job, its status and the refused verb."""
+        return f"job {self.job_id} is {self.status}, it cannot be changed by {self.verb!r}"
+
+    @property
+    def hint(self) -> str:
+        """From which statuses the verb works."""
+        return f"{self.verb} needs a job that is {self.allowed}"
+
+
+class UniqueKeyTaken(JobError):
+    """The job cannot become unfinished again: another unfinished job has its unique key by now."""
+
+    exit_code = 2
+
+    def __init__(self, job_id: int, unique_key: str) -> None:
+        super().__init__(job_id, unique_key)
+        self.unique_key = unique_key
+
+    @property
+    def summary(self) -> str:
+        """Names the job and the key."""
+        return f"job {self.job_id} has unique key {self.unique_key!r}, which another unfinished job holds"
+
+    @property
+    def hint(self) -> str:
+        """What to do."""
+        return "wait for the other job, or cancel it first"
+
+
+class LeaseLost(JobError):
+    """The caller no longer holds the job: its lease ran out, or an operator took it. The job is untouched."""
+
+    def __init__(self, job_id: int, consumer: str, attempt: int) -> None:
+        super().__init__(job_id, consumer, attempt)
+        self.consumer, self.attempt = consumer, attempt
+
+    @property
+    def summary(self) -> str:
+        """Names the job, the consumer and the attempt that lost it."""
+        return f"job {self.job_id} is no longer held by {self.consumer} (attempt {self.attempt})"
+
+    @property
+    def hint(self) -> str:
+        """What the consumer should do."""
+        return "drop the outcome; the job runs elsewhere or was settled by an operator"
+
+
+class ConsumerNotFound(PersistentQError):
+    """No consumer with this id has ever reported to the queue."""
+
+    exit_code = 5
+
+    def __init__(self, consumer: str) -> None:
+        super().__init__(consumer)
+        self.consumer = consumer
+
+    @property
+    def summary(self) -> str:
+        """Names the id."""
+        return f"consumer {self.consumer!r} is not known to this queue"
+
+    @property
+    def hint(self) -> str:
+        """How to act all the same."""
+        return "check the name among the consumers, or confirm to reserve for a consumer that starts later"

@@ -1,0 +1,354 @@
+"""The contract of the queue. Its docstrings are the specification; one test suite holds every implementation to it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from persistentq.errors import InvalidArgument
+from persistentq.job import (
+    ActivityBucket,
+    Attempt,
+    ConsumerInfo,
+    Job,
+    JobStatus,
+    NewJob,
+    Page,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.orm import Session
+
+
+class PersistentQInterface(ABC):
+    """A durable queue of jobs: what producers, consumers and operators may do with it.
+
+    Every method is one transaction and may be called from any thread. Whatever it returns is durable. A method
+    raises `InvalidArgument` for a bad argument before anything is written, and `StorageError` when the database
+    fails; where the docstring says "may be repeated", calling again after a `StorageUnavailable` is safe.
+    """
+
+    # --- producers ---------------------------------------------------------------------------------------------
+
+    def enqueue(  # noqa: PLR0913 - one value each, all by name; design.md fixes the signature
+        self,
+        task: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        queue: str = "default",
+        priority: int = 0,
+        run_at: datetime | None = None,
+        delay: timedelta | None = None,
+        max_attempts: int | None = None,
+        unique_key: str | None = None,
+        session: Session | Connection | None = None,
+    ) -> Job:
+        """Store one job, ready at once or at `run_at` or after `delay`; see `NewJob` for the bounds of each value.
+
+        May be repeated only with a `unique_key`: the first call may have been stored although its reply was lost.
+
+        Args:
+            session: The caller's SQLAlchemy Session or Connection on the queue's database. The job then becomes
+                visible when the caller commits, and never if the caller rolls back.
+
+        Returns:
+            The stored job, `pending` or `scheduled`; or the unfinished job that already holds `unique_key`, with
+            `duplicate` set.
+
+        Raises:
+            PayloadError: the arguments are not bounded JSON.
+        """
+        new = NewJob(task, args or {}, queue, priority, run_at, delay, max_attempts, unique_key)
+        return self.enqueue_many([new], session=session)[0]
+
+    @abstractmethod
+    def enqueue_many(
+        self, jobs: Iterable[NewJob], *, session: Session | Connection | None = None
+    ) -> list[Job]:
+        """Store many jobs in one transaction, all or none.
+
+        Returns:
+            One Job per NewJob, in order, as `enqueue` returns it; an empty list for no jobs. Of two new jobs with
+            the same unique key the later is the duplicate.
+        """
+
+    # --- consumers ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def dequeue(
+        self,
+        consumer: str,
+        queues: Sequence[str] = ("default",),
+        limit: int = 1,
+        lease: timedelta | None = None,
+    ) -> list[Job]:
+        """Lease up to `limit` ready jobs to `consumer`.
+
+        Atomic: two callers never receive the same job. The attempt is counted in this very transaction, so a job
+        that kills its worker every time still ends. Before it claims, the call makes due jobs ready and takes back
+        jobs whose lease ran out (those with no attempt left become failed); a job whose stored arguments cannot be
+        decoded becomes failed instead of being returned.
+
+        Args:
+            consumer: The caller's id, unique among living processes.
+            queues: Served in this order: a later one only as far as the earlier ones leave room.
+            limit: 1 to 1000 jobs.
+            lease: How long the jobs are the caller's, more than zero; None for the queue's default.
+
+        Returns:
+            0 to `limit` jobs in status processing. Within a queue: highest priority first, then earliest `run_at`,
+            then lowest id. Jobs reserved for another consumer are passed by.
+        """
+
+    @abstractmethod
+    def complete(self, job: Job, result: Any = None, *, session: Session | Connection | None = None) -> None:
+        """Mark a held job done.
+
+        May be repeated: a job that this very attempt has completed already is accepted silently.
+
+        Args:
+            job: As `dequeue` returned it.
+            result: JSON to keep with the job, at most 1 MiB.
+            session: As for `enqueue`: the caller's effects and the completion commit together.
+
+        Raises:
+            LeaseLost: the job is not held by this consumer at this attempt any more; it is left untouched.
+            PayloadError: the result is not bounded JSON.
+        """
+
+    @abstractmethod
+    def complete_many(self, jobs: Iterable[Job]) -> list[Job]:
+        """Mark held jobs done, in one transaction.
+
+        Returns:
+            The jobs that were refused because their lease was lost; empty if none.
+        """
+
+    @abstractmethod
+    def fail(
+        self,
+        job: Job,
+        error: BaseException | str,
+        *,
+        retry: bool = True,
+        delay: timedelta | None = None,
+    ) -> Job:
+        """Record that a held job's attempt failed.
+
+        The job becomes scheduled for its next attempt; failed if its attempts are spent or `retry` is false;
+        cancelled if that was requested meanwhile. The error is kept with the attempt, its text and traceback capped.
+
+        Args:
+            delay: Until the next attempt; None for exponential backoff with jitter (`persistentq.backoff`).
+
+        Returns:
+            The job as it is now.
+
+        Raises:
+            LeaseLost: as for `complete`.
+        """
+
+    @abstractmethod
+    def snooze(self, job: Job, delay: timedelta) -> Job:
+        """Give a held job back until `delay` has passed, without counting the attempt.
+
+        Raises:
+            LeaseLost: as for `complete`.
+        """
+
+    @abstractmethod
+    def release(self, jobs: Iterable[Job]) -> list[Job]:
+        """Give held jobs back to be taken at once, without counting the attempt.
+
+        Returns:
+            The jobs that were refused because their lease was lost; empty if none. May be repeated.
+        """
+
+    @abstractmethod
+    def extend(self, jobs: Iterable[Job], lease: timedelta | None = None) -> list[Job]:
+        """Renew the leases of held jobs, from now.
+
+        Returns:
+            The jobs that are still held, as they are now (see `cancel_requested`), in the order given. One that is
+            absent was lost: stop working on it. May be repeated.
+        """
+
+    @abstractmethod
+    def heartbeat(self, consumer: str, *, host: str, pid: int, queues: Sequence[str]) -> None:
+        """Report that `consumer` is alive; the first call, and one from another process, introduces it anew."""
+
+    @abstractmethod
+    def retire(self, consumer: str) -> None:
+        """Report that `consumer` has stopped in good order. An unknown one is ignored. May be repeated."""
+
+    @abstractmethod
+    def cleanup(self, limit: int = 1000) -> int:
+        """Make due jobs ready and take back expired leases now, up to `limit` of each; forget long-gone consumers.
+
+        Every `dequeue` does the same first, so nothing depends on this call.
+
+        Returns:
+            How many jobs changed. May be repeated.
+        """
+
+    # --- readers -----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def get_job(self, job_id: int) -> Job:
+        """Return the job.
+
+        Raises:
+            JobNotFound: there is none.
+        """
+
+    @abstractmethod
+    def get_attempts(self, job_id: int) -> list[Attempt]:
+        """Return the job's attempts, oldest first, the running one included; empty for one never taken.
+
+        Raises:
+            JobNotFound: there is no such job.
+        """
+
+    @abstractmethod
+    def list_jobs(
+        self,
+        *,
+        status: JobStatus | str | Iterable[JobStatus | str] | None = None,
+        queue: str | None = None,
+        task: str | None = None,
+        consumer: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> Page:
+        """Return jobs that match every filter given, newest first.
+
+        Args:
+            consumer: Who holds it, held it last, or has it reserved.
+            limit: 1 to 1000.
+            after: The `next` of an earlier page. Pages are stable: no job is repeated or passed over because of
+                jobs that come or go between two calls.
+
+        Returns:
+            0 to `limit` jobs; `next` is None when there are no more.
+        """
+
+    @abstractmethod
+    def get_pending_jobs(self, queue: str = "default", limit: int = 100) -> list[Job]:
+        """Return up to `limit` jobs of the queue that are ready, in the order in which they will leave."""
+
+    @abstractmethod
+    def count_jobs(self) -> dict[str, dict[JobStatus, int]]:
+        """Return how many jobs each queue has in each status; statuses without jobs and empty queues are absent."""
+
+    @abstractmethod
+    def list_consumers(self) -> list[ConsumerInfo]:
+        """Return every consumer that reported and is not forgotten yet, by id."""
+
+    @abstractmethod
+    def activity(self, window: timedelta, buckets: int) -> list[ActivityBucket]:
+        """Return what ended within the last `window`, in `buckets` equal spans (1 to 1000), oldest first."""
+
+    # --- operators ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def resubmit(self, job_id: int) -> Job:
+        """Make a failed or cancelled job pending again, with as many further attempts as it was enqueued with.
+
+        Raises:
+            JobNotFound: there is none.
+            InvalidTransition: it has another status, or an unfinished job holds its unique key by now.
+        """
+
+    @abstractmethod
+    def cancel(self, job_id: int) -> Job:
+        """Cancel a scheduled or pending job at once; ask for it if it is processing.
+
+        A processing job becomes cancelled when its attempt ends in any other way than by completion.
+
+        Raises:
+            JobNotFound: there is none.
+            InvalidTransition: it is finished.
+        """
+
+    @abstractmethod
+    def mark_failed(self, job_id: int, reason: str) -> Job:
+        """Make an unfinished job failed; a processing one is taken from its consumer.
+
+        Raises:
+            JobNotFound: there is none.
+            InvalidTransition: it is finished.
+        """
+
+    @abstractmethod
+    def assign_job(self, job_id: int, consumer: str | None) -> Job:
+        """Reserve an unfinished job's next attempt for `consumer`, or for anyone with None.
+
+        A processing job is taken from its consumer, whose later word is refused, and that attempt does not count.
+
+        Raises:
+            JobNotFound: there is none.
+            InvalidTransition: it is finished.
+        """
+
+    def update_status(self, job_id: int, status: JobStatus | str) -> Job:
+        """Change a job's status as an operator: pending resubmits it, cancelled cancels it, failed marks it failed.
+
+        Raises:
+            InvalidArgument: no operator can set this status.
+            JobNotFound: there is none.
+            InvalidTransition: the state machine has no such arrow.
+        """
+        match status:
+            case JobStatus.PENDING:
+                return self.resubmit(job_id)
+            case JobStatus.CANCELLED:
+                return self.cancel(job_id)
+            case JobStatus.FAILED:
+                return self.mark_failed(job_id, "marked failed by an operator")
+        raise InvalidArgument("status", status, "cannot be set by hand; pending, cancelled and failed can")
+
+    @abstractmethod
+    def delete_job(self, job_id: int) -> None:
+        """Remove a job and its attempts for ever.
+
+        Raises:
+            JobNotFound: there is none.
+            InvalidTransition: it is processing.
+        """
+
+    @abstractmethod
+    def delete_jobs(
+        self,
+        *,
+        status: JobStatus | str | Iterable[JobStatus | str] | None = None,
+        queue: str | None = None,
+        limit: int = 1000,
+    ) -> int:
+        """Remove up to `limit` jobs that match the filters given, never a processing one.
+
+        Returns:
+            How many were removed; 0 when none is left. May be repeated.
+        """
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def location(self) -> str:
+        """Where the jobs are, fit to be shown: a path or a URL without its password."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of every connection. May be repeated; a closed queue must not be used."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,145 @@
+"""What PersistentQMemory holds, and the reading part of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from threading import RLock
+
+from persistentq import clock
+from persistentq.checks import check_consumer, check_id, check_int, check_limit, check_queue, check_task
+from persistentq.errors import JobNotFound
+from persistentq.interface import PersistentQInterface
+from persistentq.job import (
+    ActivityBucket,
+    Attempt,
+    ConsumerInfo,
+    Job,
+    JobStatus,
+    Outcome,
+    Page,
+    check_statuses,
+    read_cursor,
+)
+
+
+class MemoryReaders(PersistentQInterface):
+    """What may be asked of a queue in memory; see PersistentQInterface."""
+
+    def __init__(
+        self,
+        max_attempts: int = 3,
+        lease: timedelta = timedelta(seconds=60),
+        now: Callable[[], datetime] = clock.now,
+    ) -> None:
+        self._max_attempts, self._lease, self._now = max_attempts, lease, now
+        self._lock = RLock()
+        self._jobs: dict[int, Job] = {}
+        self._budgets: dict[int, int] = {}
+        self._history: dict[int, list[Attempt]] = {}
+        self._consumers: dict[str, ConsumerInfo] = {}
+        self._last_id = 0
+
+    def _ready(self, queue: str, consumer: str | None = None) -> list[Job]:
+        ready = [job for job in self._jobs.values() if job.status == JobStatus.PENDING and job.queue == queue]
+        if consumer is not None:
+            ready = [job for job in ready if job.reserved_for in (None, consumer)]
+        return sorted(ready, key=lambda job: (-job.priority, job.run_at, job.id))
+
+    # --- readers
+
+    def get_job(self, job_id: int) -> Job:
+        with self._lock:
+            try:
+                return self._jobs[check_id(job_id)]
+            except KeyError:
+                raise JobNotFound(job_id) from None
+
+    def get_attempts(self, job_id: int) -> list[Attempt]:
+        with self._lock:
+            job = self.get_job(job_id)
+            ended = list(self._history.get(job_id, []))
+            if job.status == JobStatus.PROCESSING:
+                ended.append(running_attempt(job))
+            elif job.status == JobStatus.DONE:
+                ended.append(replace(running_attempt(job), ended_at=job.finished_at, outcome=Outcome.DONE))
+            return ended
+
+    def list_jobs(
+        self,
+        *,
+        status: JobStatus | str | Iterable[JobStatus | str] | None = None,
+        queue: str | None = None,
+        task: str | None = None,
+        consumer: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> Page:
+        check_limit(limit)
+        wanted, below = check_statuses(status), read_cursor(after)
+        for value, check in ((queue, check_queue), (task, check_task), (consumer, check_consumer)):
+            if value is not None:
+                check(value)
+        with self._lock:
+            found = [
+                job
+                for job in sorted(self._jobs.values(), key=lambda job: -job.id)
+                if (not wanted or job.status in wanted)
+                and (queue is None or job.queue == queue)
+                and (task is None or job.task == task)
+                and (consumer is None or consumer in (job.consumer, job.reserved_for))
+                and (below is None or job.id < below)
+            ]
+        page = tuple(found[:limit])
+        return Page(page, str(page[-1].id) if len(found) > limit else None)
+
+    def get_pending_jobs(self, queue: str = "default", limit: int = 100) -> list[Job]:
+        with self._lock:
+            return self._ready(check_queue(queue))[: check_limit(limit)]
+
+    def count_jobs(self) -> dict[str, dict[JobStatus, int]]:
+        with self._lock:
+            pairs = Counter((job.queue, job.status) for job in self._jobs.values())
+        counts: dict[str, dict[JobStatus, int]] = {}
+        for (queue, status), number in sorted(pairs.items()):
+            counts.setdefault(queue, {})[status] = number
+        return counts
+
+    def list_consumers(self) -> list[ConsumerInfo]:
+        with self._lock:
+            now = self._now()
+            held = Counter(job.consumer for job in self._jobs.values() if job.status == JobStatus.PROCESSING)
+            known = [self._consumers[name] for name in sorted(self._consumers)]
+            return [replace(one, silent_for=now - one.heartbeat_at, held=held[one.id]) for one in known]
+
+    def activity(self, window: timedelta, buckets: int) -> list[ActivityBucket]:
+        check_int("buckets", buckets, 1, 1000)
+        with self._lock:
+            start, step = self._now() - window, window / buckets
+            done, failed = Counter[int](), Counter[int]()
+            for job in self._jobs.values():
+                if job.status == JobStatus.DONE and job.finished_at is not None and job.finished_at >= start:
+                    done[(job.finished_at - start) // step] += 1
+                for ended in self._history.get(job.id, []):
+                    if (
+                        ended.ended_at
+                        and ended.ended_at >= start
+                        and ended.outcome in (Outcome.FAILED, Outcome.LOST)
+                    ):
+                        failed[(ended.ended_at - start) // step] += 1
+        return [ActivityBucket(start + n * step, done[n], failed[n]) for n in range(buckets)]
+
+    @property
+    def location(self) -> str:
+        return "memory"
+
+    def close(self) -> None:
+        pass
+
+
+def running_attempt(job: Job) -> Attempt:
+    """Return the attempt that a processing or done job is or was in, as it began."""
+    started_at = job.started_at or job.created_at
+    return Attempt(attempt=job.attempt, consumer=job.consumer or "", started_at=started_at)

@@ -1,0 +1,91 @@
+"""JSON in and out of the database: bounded, strict, never pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from persistentq.errors import PayloadError
+
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 64
+
+_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def encode_args(args: Mapping[str, Any]) -> str:
+    """Return a job's arguments as JSON text.
+
+    Raises:
+        PayloadError: not a mapping with string keys, not JSON, NaN or infinity, a NUL or a lone surrogate in a
+            string, deeper than 64 levels, or more than 1 MiB of UTF-8.
+    """
+    if not isinstance(args, Mapping):
+        raise PayloadError("args", args, "is not a mapping of names to values")
+    return _encode("args", dict(args))
+
+
+def encode_result(result: object) -> str | None:
+    """Return a job's result as JSON text; None stays None.
+
+    Raises:
+        PayloadError: as for `encode_args`.
+    """
+    return None if result is None else _encode("result", result)
+
+
+def decode_args(text: str | None) -> dict[str, Any] | None:
+    """Return the arguments stored in `text`, or None if it does not hold a JSON object."""
+    try:
+        value = json.loads(text or "")
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def decode_result(text: str | None) -> Any:
+    """Return the result stored in `text`; None for none or for text that is not JSON."""
+    try:
+        return None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _encode(name: str, value: object) -> str:
+    _check(name, value, 1)
+    try:
+        text = _ENCODE(value)
+        size = len(text.encode("utf-8"))
+    except UnicodeEncodeError as error:
+        raise PayloadError(name, value, "holds a lone surrogate, which is not valid UTF-8") from error
+    except (TypeError, ValueError) as error:
+        raise PayloadError(name, value, f"is not JSON: {error}") from error
+    if size > MAX_BYTES:
+        raise PayloadError(name, value, f"is {size:,} bytes of JSON, the limit is {MAX_BYTES:,}")
+    # JSON escapes a NUL, so that it would pass; PostgreSQL refuses it, and one contract holds for both.
+    if "\\u0000" in text and _holds_nul(value):
+        raise PayloadError(name, value, "holds a NUL character")
+    return text
+
+
+def _check(name: str, value: object, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise PayloadError(name, "…", f"is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                # json.dumps would turn 1 into "1" and the handler would get another key than was enqueued.
+                raise PayloadError(name, key, "is a key that is not a string")
+            _check(name, item, depth + 1)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check(name, item, depth + 1)
+
+
+def _holds_nul(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_holds_nul(part) for item in value.items() for part in item)
+    return isinstance(value, list | tuple) and any(_holds_nul(item) for item in value)

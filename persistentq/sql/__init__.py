@@ -1,0 +1,1 @@
+"""PersistentQSQLAlchemy: the contract on a database, through the SQLAlchemy ORM."""

@@ -1,0 +1,203 @@
+"""The tables. Their constraints refuse every state that the state machine does not have."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    Text,
+    and_,
+    desc,
+    text,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator
+
+from persistentq.job import FINISHED, UNFINISHED, JobStatus
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql.compiler import SQLCompiler
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+# SQLite's STRICT tables know INTEGER and TEXT only; its INTEGER has 64 bits.
+Int64 = BigInteger().with_variant(Integer, "sqlite")
+
+
+class EpochMicroseconds(TypeDecorator[datetime]):
+    """An aware UTC datetime, stored as whole microseconds since 1970; naive ones are refused."""
+
+    impl = Int64
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Return what is stored for `value`."""
+        if value is None:
+            return None
+        if value.utcoffset() is None:
+            raise ValueError(f"{value!r} is a naive datetime; give it a time zone")
+        return (value - EPOCH) // MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """Return the datetime that `value` stands for."""
+        return None if value is None else EPOCH + value * MICROSECOND
+
+
+class database_now(FunctionElement[int]):  # noqa: N801 - reads as a SQL function
+    """The database's clock in microseconds since 1970."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(database_now, "sqlite")
+def _sqlite_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
+    # unixepoch('now', 'subsec') is NULL before SQLite 3.42, and a NULL lease would never expire.
+    return "(CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000)"
+
+
+@compiles(database_now, "postgresql")
+def _postgresql_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
+    # now() stands still within a transaction; a lease must be counted from the moment it is given.
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
+
+class Base(DeclarativeBase):
+    """The root of the mapped classes."""
+
+    type_annotation_map: ClassVar = {str: Text, int: Integer, datetime: EpochMicroseconds}
+
+
+class SchemaRow(Base):
+    """One row: the version of these tables."""
+
+    __tablename__ = "persistentq_schema"
+    __table_args__ = ({"sqlite_strict": True},)
+
+    version_num: Mapped[str] = mapped_column(primary_key=True)
+
+
+def _in(statuses: frozenset[JobStatus]) -> str:
+    return ", ".join(f"'{status}'" for status in JobStatus if status in statuses)
+
+
+class JobRow(Base):
+    """One job. Large columns come last, so that the others can be read without them."""
+
+    __tablename__ = "persistentq_jobs"
+
+    id: Mapped[int] = mapped_column(Int64, primary_key=True)
+    queue: Mapped[str]
+    status: Mapped[str]
+    priority: Mapped[int]
+    run_at: Mapped[datetime]
+    reserved_for: Mapped[str | None]
+    attempt: Mapped[int] = mapped_column(default=0)
+    max_attempts: Mapped[int]
+    budget: Mapped[int]
+    consumer: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    cancel_requested: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    task: Mapped[str]
+    unique_key: Mapped[str | None]
+    error: Mapped[str | None]
+    args: Mapped[str]
+    result: Mapped[str | None]
+
+    __table_args__ = (
+        CheckConstraint(f"status IN ({_in(frozenset(JobStatus))})", "persistentq_known_status"),
+        CheckConstraint(
+            "attempt >= 0 AND attempt <= max_attempts AND budget >= 1", "persistentq_bounded_attempts"
+        ),
+        CheckConstraint(
+            "(status = 'processing') = (lease_until IS NOT NULL)", "persistentq_lease_while_processing"
+        ),
+        CheckConstraint(
+            "status <> 'processing' OR (consumer IS NOT NULL AND started_at IS NOT NULL AND attempt > 0)",
+            "persistentq_processing_has_owner",
+        ),
+        CheckConstraint(
+            f"(status IN ({_in(FINISHED)})) = (finished_at IS NOT NULL)", "persistentq_finished_at"
+        ),
+        CheckConstraint(
+            "reserved_for IS NULL OR status IN ('scheduled', 'pending')", "persistentq_reserved_waits"
+        ),
+        CheckConstraint("cancel_requested = 0 OR status = 'processing'", "persistentq_cancel_of_processing"),
+        # Without AUTOINCREMENT, SQLite gives a deleted job's id to the next one, and a stale consumer of the
+        # first could settle the second.
+        {"sqlite_strict": True, "sqlite_autoincrement": True},
+    )
+
+
+READY: ColumnElement[bool] = JobRow.status == text("'pending'")
+UNIQUE_WHERE = text(f"unique_key IS NOT NULL AND status IN ({_in(UNFINISHED)})")
+READY_ORDER = (desc(JobRow.priority), JobRow.run_at, JobRow.id)
+
+
+def _partial(name: str, *columns: Any, where: ColumnElement[bool] | Any, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
+_partial("persistentq_ready", JobRow.queue, *READY_ORDER, where=and_(READY, JobRow.reserved_for.is_(None)))
+_partial(
+    "persistentq_reserved",
+    JobRow.reserved_for,
+    JobRow.queue,
+    *READY_ORDER,
+    where=and_(READY, JobRow.reserved_for.is_not(None)),
+)
+_partial("persistentq_due", JobRow.run_at, JobRow.id, where=JobRow.status == text("'scheduled'"))
+_partial("persistentq_lease", JobRow.lease_until, where=JobRow.status == text("'processing'"))
+_partial("persistentq_unique_key", JobRow.unique_key, where=UNIQUE_WHERE, unique=True)
+_partial("persistentq_finished", JobRow.finished_at, JobRow.status, where=JobRow.finished_at.is_not(None))
+Index("persistentq_by_status", JobRow.status, JobRow.id)
+Index("persistentq_by_queue", JobRow.queue, JobRow.status, JobRow.id)
+
+
+class AttemptRow(Base):
+    """One attempt that ended other than by completion; the job's own row holds the rest."""
+
+    __tablename__ = "persistentq_attempts"
+
+    job_id: Mapped[int] = mapped_column(
+        Int64, ForeignKey("persistentq_jobs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    consumer: Mapped[str]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime] = mapped_column(index=True)
+    outcome: Mapped[str]
+    error_type: Mapped[str | None]
+    error: Mapped[str | None]
+    traceback: Mapped[str | None]
+
+    __table_args__ = ({"sqlite_strict": True},)
+
+
+class ConsumerRow(Base):
+    """One consumer, as it last reported itself; `queues` is joined with commas."""
+
+    __tablename__ = "persistentq_consumers"
+    __table_args__ = ({"sqlite_strict": True},)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int]
+    queues: Mapped[str]
+    started_at: Mapped[datetime]
+    heartbeat_at: Mapped[datetime]
+    stopped_at: Mapped[datetime | None]

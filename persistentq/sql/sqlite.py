@@ -1,0 +1,179 @@
+"""Facts about SQLite: which library, which pragmas, how a transaction begins, how a file is made."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import weakref
+from contextlib import closing, suppress
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.dialects.sqlite import insert
+
+from persistentq.clock import Deadline
+from persistentq.errors import ConfigurationError, DatabaseMissing, StorageError, StorageUnavailable
+from persistentq.sql.dialect import READONLY, DialectFacts
+
+WAL_LIMIT = 64 * 1024 * 1024
+CHECKPOINT_AT = 4 * 1024 * 1024
+
+
+def is_safe(version: tuple[int, ...]) -> bool:
+    """Return whether this SQLite has the fix for the WAL-reset bug (sqlite.org, release notes of 3.51.3)."""
+    if version[:2] == (3, 50):
+        return version >= (3, 50, 7)
+    if version[:2] == (3, 44):
+        return version >= (3, 44, 6)
+    return version >= (3, 51, 3)
+
+
+def choose_driver() -> ModuleType:
+    """Return the DB-API module for SQLite: the standard library's, or pysqlite3 where only that one is safe."""
+    if not is_safe(sqlite3.sqlite_version_info):
+        with suppress(ImportError):
+            bundled = import_module("pysqlite3.dbapi2")
+            if is_safe(bundled.sqlite_version_info):
+                return bundled
+    return sqlite3
+
+
+class SQLiteFacts(DialectFacts):
+    """SQLite in WAL mode, at most one writer, every commit synced."""
+
+    insert = staticmethod(insert)
+
+    def make_engine(self, url: URL, lock_timeout: timedelta, *, create: bool) -> Engine:
+        path = _file(url)
+        if create:
+            _make_private(path)
+        elif not path.is_file():
+            raise DatabaseMissing(str(path))
+        driver = choose_driver()
+        guarded = not is_safe(driver.sqlite_version_info)
+        seconds = lock_timeout.total_seconds()
+        engine = create_engine(
+            url.set(drivername="sqlite", database=str(path)),
+            module=driver,
+            connect_args={"timeout": seconds, "check_same_thread": False},
+        )
+
+        @event.listens_for(engine, "connect")
+        def prepare(connection: Any, _record: object) -> None:
+            _prepare(connection, driver, Deadline(max(seconds, 1.0)), guarded=guarded)
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            # A deferred transaction that reads and then writes fails at once when another wrote meanwhile.
+            read_only = connection.get_execution_options().get(READONLY, False)
+            connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+        _drop_connections_after_fork(engine)
+        return engine
+
+    def location(self, url: URL) -> str:
+        return str(_file(url))
+
+    def explain(self, location: str, error: BaseException) -> StorageError:
+        text = str(error)
+        if "locked" in text or "busy" in text:
+            return StorageUnavailable(
+                location, "was locked by another process for longer than the lock timeout"
+            )
+        if "disk is full" in text:
+            return StorageUnavailable(location, "cannot be written: the disk is full")
+        if "unable to open" in text or "readonly" in text or "disk I/O" in text:
+            return StorageUnavailable(location, f"cannot be used: {text}")
+        return StorageError(location, f"failed: {text}")
+
+    def lock_schema(self, connection: Connection) -> None:
+        """Nothing to do: BEGIN IMMEDIATE lets one process at a time write."""
+
+    def after_write(self, engine: Engine) -> None:
+        if is_safe(engine.dialect.dbapi.sqlite_version_info):  # type: ignore[union-attr]
+            return
+        with suppress(OSError):
+            if os.stat(f"{engine.url.database}-wal").st_size >= CHECKPOINT_AT:  # noqa: PTH116 - stat by path only
+                checkpoint_guarded(engine)
+
+
+def checkpoint_guarded(engine: Engine) -> None:
+    """Checkpoint while holding the write lock, so that no writer can reset the WAL meanwhile.
+
+    The WAL-reset bug needs a checkpoint in one connection and a reset by another; a writer is what resets.
+    """
+    with engine.begin(), closing(engine.raw_connection()) as second, closing(second.cursor()) as cursor:
+        cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        cursor.fetchall()
+
+
+def _file(url: URL) -> Path:
+    name = url.database
+    if not name or name == ":memory:" or name.startswith("file:"):
+        raise ConfigurationError(
+            "QUEUE_DB_URL", str(url), "the settings", "is not a database file, so processes cannot share it"
+        )
+    return Path(name).absolute()
+
+
+def _make_private(path: Path) -> None:
+    # SQLite gives -wal and -shm the mode of the database file. O_EXCL: an existing file is never opened here, as
+    # closing it would drop the locks that this process holds on it.
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise StorageUnavailable(str(path), f"cannot be created: {error.strerror}") from error
+
+
+def _prepare(connection: Any, driver: ModuleType, deadline: Deadline, *, guarded: bool) -> None:
+    # SQLAlchemy's "begin" event begins every transaction; the driver must not begin any of its own.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    try:
+        _set_wal(cursor, driver, deadline)
+        for pragma in (
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "trusted_schema=OFF",
+            "cell_size_check=ON",
+            "mmap_size=0",
+            f"journal_size_limit={WAL_LIMIT}",
+            f"wal_autocheckpoint={0 if guarded else 1000}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+    finally:
+        cursor.close()
+
+
+def _set_wal(cursor: Any, driver: ModuleType, deadline: Deadline) -> None:
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            mode = cursor.fetchone()[0]
+        except driver.OperationalError as error:
+            # The change to WAL does not wait for the lock timeout, so processes that start at once collide here.
+            if "locked" not in str(error) or deadline.passed:
+                raise
+            deadline.pause(0.01)
+        else:
+            if mode == "wal":
+                return
+            raise driver.OperationalError(f"the journal mode is {mode}, WAL cannot be set")
+
+
+def _drop_connections_after_fork(engine: Engine) -> None:
+    known = weakref.ref(engine)
+
+    def forget() -> None:
+        # A connection that two processes use corrupts the file; closing it in the child would drop the parent's
+        # locks. So the child forgets it.
+        if (inherited := known()) is not None:
+            inherited.dispose(close=False)
+
+    os.register_at_fork(after_in_child=forget)

@@ -1,0 +1,162 @@
+"""The hot statements, written once against the models. Each says which guarantee it upholds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    BigInteger,
+    Delete,
+    Select,
+    Update,
+    bindparam,
+    case,
+    delete,
+    func,
+    null,
+    select,
+    tuple_,
+    type_coerce,
+    union_all,
+    update,
+)
+
+from persistentq.job import JobStatus
+from persistentq.sql.dialect import DialectFacts
+from persistentq.sql.models import READY, UNIQUE_WHERE, ConsumerRow, Int64, JobRow, database_now
+from persistentq.sql.rows import JOB_COLUMNS
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import InstrumentedAttribute
+
+PROCESSING = JobRow.status == JobStatus.PROCESSING
+
+
+def insert_job(facts: DialectFacts) -> Any:
+    """G1: one row per job; an unfinished job that holds the unique key wins, and no row comes back."""
+    given = bindparam("at", type_=Int64)
+    run_at = func.coalesce(given, database_now() + bindparam("delay_us", type_=Int64))
+    return (
+        facts.insert(JobRow)
+        .values(
+            task=bindparam("task"),
+            args=bindparam("args"),
+            queue=bindparam("queue"),
+            priority=bindparam("priority"),
+            max_attempts=bindparam("attempts"),
+            budget=bindparam("attempts"),
+            unique_key=bindparam("unique_key"),
+            created_at=database_now(),
+            run_at=run_at,
+            status=case((run_at > database_now(), JobStatus.SCHEDULED), else_=JobStatus.PENDING),
+        )
+        .on_conflict_do_nothing(index_elements=[JobRow.unique_key], index_where=UNIQUE_WHERE)
+        .returning(*JOB_COLUMNS)
+    )
+
+
+def due(limit: int) -> Update:
+    """G5: scheduled jobs whose time has come become ready, the earliest first."""
+    chosen = (
+        select(JobRow.id)
+        .where(JobRow.status == JobStatus.SCHEDULED, _micros(JobRow.run_at) <= database_now())
+        .order_by(JobRow.run_at, JobRow.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return (
+        update(JobRow)
+        .where(JobRow.id.in_(chosen), JobRow.status == JobStatus.SCHEDULED)
+        .values(status=JobStatus.PENDING)
+    )
+
+
+def expired(limit: int) -> Select[int]:
+    """G4: the ids of jobs whose lease ran out, locked, the longest overdue first."""
+    return (
+        select(JobRow.id)
+        .where(PROCESSING, _micros(JobRow.lease_until) <= database_now())
+        .order_by(JobRow.lease_until)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def claim(queue: str, consumer: str, limit: int, lease_us: int) -> Update:
+    """G2, G3, G5: take the first ready jobs of a queue, counting the attempt in the same statement."""
+    ready = select(JobRow.id, JobRow.priority, JobRow.run_at).where(READY, JobRow.queue == queue)
+    order = (JobRow.priority.desc(), JobRow.run_at, JobRow.id)
+    # Two arms, each on its own index: jobs that are reserved for others are never looked at.
+    arms = [
+        ready.where(condition).order_by(*order).limit(limit).with_for_update(skip_locked=True).subquery()
+        for condition in (JobRow.reserved_for.is_(None), JobRow.reserved_for == consumer)
+    ]
+    both = union_all(*(select(arm) for arm in arms)).subquery()
+    first = select(both.c.id).order_by(both.c.priority.desc(), both.c.run_at, both.c.id).limit(limit)
+    return (
+        update(JobRow)
+        .where(JobRow.id.in_(first), JobRow.status == JobStatus.PENDING)
+        .values(
+            status=JobStatus.PROCESSING,
+            attempt=JobRow.attempt + 1,
+            consumer=consumer,
+            reserved_for=null(),
+            started_at=database_now(),
+            lease_until=database_now() + bindparam(None, lease_us, BigInteger),
+        )
+        .returning(*JOB_COLUMNS)
+    )
+
+
+def complete(held: Sequence[tuple[int, str, int]], result: str | None = None) -> Update:
+    """G2: end the jobs that are still held by that consumer at that attempt."""
+    return (
+        update(JobRow)
+        .where(PROCESSING, _held(held))
+        .values(
+            status=JobStatus.DONE,
+            finished_at=database_now(),
+            lease_until=null(),
+            cancel_requested=0,
+            error=null(),
+            result=result,
+        )
+        .returning(JobRow.id)
+    )
+
+
+def completed(held: Sequence[tuple[int, str, int]]) -> Select[int]:
+    """The ids of those that this very attempt has completed already."""
+    return select(JobRow.id).where(JobRow.status == JobStatus.DONE, _held(held))
+
+
+def extend(held: Sequence[tuple[int, str, int]], lease_us: int) -> Update:
+    """G4: renew the leases that are still held, from now."""
+    return (
+        update(JobRow)
+        .where(PROCESSING, _held(held))
+        .values(lease_until=database_now() + bindparam(None, lease_us, BigInteger))
+        .returning(*JOB_COLUMNS)
+    )
+
+
+def forget_consumers(silent_us: int) -> Delete:
+    """Drop the consumers that hold nothing and have been silent for so long."""
+    busy = select(JobRow.id).where(PROCESSING, JobRow.consumer == ConsumerRow.id).exists()
+    silent = _micros(ConsumerRow.heartbeat_at) < database_now() - bindparam(None, silent_us, BigInteger)
+    return delete(ConsumerRow).where(silent, ~busy)
+
+
+def unfinished_with(unique_key: str) -> Select[JobRow]:
+    """The unfinished job that holds the key."""
+    return select(JobRow).where(JobRow.unique_key == unique_key, UNIQUE_WHERE)
+
+
+def _held(held: Sequence[tuple[int, str, int]]) -> Any:
+    return tuple_(JobRow.id, JobRow.consumer, JobRow.attempt).in_(held)
+
+
+def _micros(column: InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None]) -> Any:
+    return type_coerce(column, BigInteger)

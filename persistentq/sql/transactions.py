@@ -1,0 +1,97 @@
+"""One way to begin, end and translate every transaction of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import NamedTuple
+
+from sqlalchemy import URL, Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from persistentq.errors import ConfigurationError, InvalidArgument, StorageError
+from persistentq.sql.dialect import READONLY, DialectFacts
+from persistentq.sql.schema import ensure_schema
+from persistentq.sql.sqlite import SQLiteFacts
+
+
+class Defaults(NamedTuple):
+    """What a call gets that does not say: attempts per job, and the lease."""
+
+    max_attempts: int
+    lease: timedelta
+
+
+def facts_for(url: URL) -> DialectFacts:
+    """Return the facts about the database that `url` names.
+
+    Raises:
+        ConfigurationError: this library has none for it.
+    """
+    if url.get_backend_name() == "sqlite":
+        return SQLiteFacts()
+    raise ConfigurationError(
+        "QUEUE_DB_URL", url.drivername, "the settings", "is not a supported database (sqlite)"
+    )
+
+
+class Transactions:
+    """An engine, the facts about its database, and the transactions on it."""
+
+    def __init__(self, url: str | URL, defaults: Defaults, lock_timeout: timedelta, *, create: bool) -> None:
+        target = make_url(url)
+        self._facts, self._defaults = facts_for(target), defaults
+        self._location = self._facts.location(target)
+        self._engine = self._facts.make_engine(target, lock_timeout, create=create)
+        try:
+            with self._translated():
+                ensure_schema(self._engine, self._facts, self._location, create=create)
+        except BaseException:
+            self._engine.dispose()
+            raise
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, for an application that wants its own sessions on the queue's database."""
+        return self._engine
+
+    @contextmanager
+    def _write(self, session: Session | Connection | None = None) -> Iterator[Connection]:
+        """Yield a connection in a transaction that commits at the end; or the caller's, which the caller commits."""
+        if session is not None:
+            yield self._joined(session)
+            return
+        with self._translated():
+            with self._engine.begin() as connection:
+                yield connection
+            self._facts.after_write(self._engine)
+
+    @contextmanager
+    def _orm(self, *, read_only: bool = False) -> Iterator[Session]:
+        """Yield a Session in a transaction that commits at the end; a read-only one waits for no writer."""
+        engine = self._engine.execution_options(**{READONLY: True}) if read_only else self._engine
+        with self._translated():
+            with Session(engine, autoflush=False, expire_on_commit=False) as session, session.begin():
+                yield session
+            if not read_only:
+                self._facts.after_write(self._engine)
+
+    def _joined(self, session: Session | Connection) -> Connection:
+        connection = session.connection() if isinstance(session, Session) else session
+        ours, theirs = self._engine.dialect.dbapi, connection.dialect.dbapi
+        if ours is not theirs:
+            # Two SQLite libraries in one process drop each other's locks; on another database the job would be lost.
+            problem = "is not on the queue's database driver; make it from the queue's `engine`"
+            raise InvalidArgument("session", session, problem)
+        return connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise self._facts.explain(self._location, error.orig or error) from error
+        except SQLAlchemyError as error:
+            raise StorageError(self._location, f"failed: {error}") from error

@@ -1,0 +1,64 @@
+"""The implementations of the contract, each with a clock that a test can move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from sqlalchemy import BigInteger, type_coerce, update
+
+from persistentq import PersistentQInterface, PersistentQMemory, PersistentQSQLAlchemy, clock
+from persistentq.sql.models import MICROSECOND, Base, EpochMicroseconds
+
+
+class Subject(NamedTuple):
+    """A queue under test, and how to let time pass for it."""
+
+    queue: PersistentQInterface
+    let_pass: Callable[[float], None]
+
+
+def _memory(_folder: Path) -> Subject:
+    moved = timedelta(0)
+
+    def let_pass(seconds: float) -> None:
+        nonlocal moved
+        moved += timedelta(seconds=seconds)
+
+    return Subject(PersistentQMemory(now=lambda: clock.now() + moved), let_pass)
+
+
+def _sqlite(folder: Path) -> Subject:
+    queue = PersistentQSQLAlchemy(f"sqlite:///{folder}/queue.db")
+    return Subject(queue, lambda seconds: age_everything(queue, seconds))
+
+
+def age_everything(queue: PersistentQSQLAlchemy, seconds: float) -> None:
+    """Move every stored time into the past; to the queue it is as if that long had gone by."""
+    micros = timedelta(seconds=seconds) // MICROSECOND
+    with queue.engine.begin() as connection:
+        for table in Base.metadata.sorted_tables:
+            times = [column for column in table.columns if isinstance(column.type, EpochMicroseconds)]
+            if times:
+                aged = {column.name: type_coerce(column, BigInteger) - micros for column in times}
+                connection.execute(update(table).values(aged))
+
+
+@pytest.fixture(params=[_memory, _sqlite], ids=["memory", "sqlite"])
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
+    made: Subject = request.param(tmp_path)
+    with made.queue:
+        yield made
+
+
+@pytest.fixture
+def queue(subject: Subject) -> PersistentQInterface:
+    return subject.queue
+
+
+@pytest.fixture
+def let_pass(subject: Subject) -> Callable[[float], None]:
+    return subject.let_pass
