@@ -96,7 +96,7 @@ class Readers(Transactions, PersistentQInterface):
         busy = select(JobRow.consumer, func.count()).where(JobRow.status == JobStatus.PROCESSING)
         with self._orm(read_only=True) as session:
             now = read_clock(session)
-            held = dict(session.execute(busy.group_by(JobRow.consumer)))
+            held = dict(session.execute(busy.group_by(JobRow.consumer)).all())
             rows = session.scalars(select(ConsumerRow).order_by(ConsumerRow.id)).all()
         return [
             ConsumerInfo(
@@ -121,12 +121,12 @@ class Readers(Transactions, PersistentQInterface):
             done = select(ended, func.count()).where(
                 JobRow.finished_at >= start, JobRow.status == JobStatus.DONE
             )
-            done_by = dict(session.execute(done.group_by("bucket")))
+            done_by = dict(session.execute(done.group_by("bucket")).all())
             broke = _bucket(AttemptRow.ended_at, start, step)
             failed = select(broke, func.count()).where(
                 AttemptRow.ended_at >= start, AttemptRow.outcome.in_([Outcome.FAILED, Outcome.LOST])
             )
-            failed_by = dict(session.execute(failed.group_by("bucket")))
+            failed_by = dict(session.execute(failed.group_by("bucket")).all())
         return [
             ActivityBucket(start + n * step, done_by.get(n, 0), failed_by.get(n, 0)) for n in range(buckets)
         ]
