@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
 
 
 def now() -> datetime:
@@ -40,3 +42,29 @@ class Deadline:
         while not (held := condition()) and not self.passed:
             self.pause(every)
         return held
+
+
+class Bell:
+    """Wakes one waiting thread; may be rung from other threads and from signal handlers.
+
+    A `threading.Event` would not do: its lock is not reentrant, so a signal handler that interrupts the waiter in
+    the wrong instruction would wait for itself. `SimpleQueue.put` is reentrant.
+    """
+
+    def __init__(self) -> None:
+        self._rung: SimpleQueue[None] = SimpleQueue()
+
+    def ring(self) -> None:
+        """Wake the waiter, now or as soon as it waits."""
+        self._rung.put(None)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until rung or for `seconds`; return whether it was rung. Several rings count as one."""
+        try:
+            self._rung.get(timeout=max(0.0, seconds))
+        except Empty:
+            return False
+        with suppress(Empty):
+            while True:
+                self._rung.get_nowait()
+        return True

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 from persistentq.errors import PersistentQError
 
@@ -32,6 +35,40 @@ def run_program(body: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
+
+
+def run_command(app: Callable[..., object], name: str, argv: Sequence[str] | None) -> int:
+    """Run a Typer app of one command as the program `name` and return the exit code; wrong usage gives 2."""
+
+    def body() -> int:
+        try:
+            app(args=None if argv is None else list(argv), prog_name=name)
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else int(end.code is not None)
+        return 0
+
+    return run_program(body)
+
+
+def on_stop_signal(stop: Callable[[], object]) -> None:
+    """Call `stop` at each SIGTERM and SIGINT, in the main thread; it must be safe to call at any moment."""
+
+    def handle(_number: int, _frame: object) -> None:
+        stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+
+
+def log_to_stderr() -> None:
+    """Write the library's log records to stderr, one line each, with UTC times."""
+    handler = logging.StreamHandler()
+    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    logger = logging.getLogger("persistentq")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
 
 
 def print_error(error: PersistentQError) -> None:

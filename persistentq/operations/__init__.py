@@ -2,7 +2,7 @@
 
 from persistentq.operations.actions import ACTIONS, Action, ActionResult, act, delete_all
 from persistentq.operations.job_files import FilesToDelete, delete_job_files, find_job_files
-from persistentq.operations.text import GLYPHS, ago, safe
+from persistentq.text import GLYPHS, ago, safe
 
 __all__ = [
     "ACTIONS",

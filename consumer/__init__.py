@@ -1,0 +1,1 @@
+"""The consumer process that Supervisor runs."""

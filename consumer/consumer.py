@@ -1,0 +1,85 @@
+"""`python -m consumer.consumer`: takes jobs from the queue and runs them, until it is told to stop."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from persistentq import InvalidArgument, load_settings, open_queue
+from persistentq.job_files import TASK
+from persistentq.program import log_to_stderr, on_stop_signal, run_command
+from persistentq.runtime import Consumer
+from persistentq.tasks import TASKS
+
+from .stamping import make_stamp_task
+
+PROGRAM = "python -m consumer.consumer" if __package__ == "consumer" else "persistentq consumer"
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def consume(
+    tasks_from: Annotated[
+        str | None,
+        typer.Option("--app", metavar="MODULE", help="Import this module, which holds your tasks."),
+    ] = None,
+    queues: Annotated[str, typer.Option(help="The queues to serve, in order of preference.")] = "default",
+    concurrency: Annotated[int, typer.Option(min=1, max=1000, help="How many jobs run at once.")] = 1,
+    consumer_id: Annotated[
+        str | None,
+        typer.Option(help="A name no other consumer has; by default CONSUMER_ID, else a made-up one."),
+    ] = None,
+    burst: Annotated[bool, typer.Option("--burst", help="End when no job is ready.")] = False,
+    fail_rate: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="For demonstrations: this share of attempts fails on purpose."),
+    ] = 0.0,
+) -> None:
+    """Take jobs from the queue and run them.
+
+    The built-in task appends a timestamp line to the file that the job names. SIGTERM: take no more, finish what
+    runs or give it back, exit 0; a second one gives it back at once.
+
+    Example: python -m consumer.consumer --concurrency 4 --fail-rate 0.2
+    """
+    settings = load_settings()
+    log_to_stderr()
+    TASKS.add(TASK, make_stamp_task(settings.job_files_dir, fail_rate))
+    if tasks_from is not None:
+        _import_tasks(tasks_from)
+    with open_queue(settings=settings) as queue:
+        consumer = Consumer(
+            queue,
+            [name.strip() for name in queues.split(",")],
+            concurrency,
+            consumer_id or settings.consumer_id,
+            lease=settings.lease,
+        )
+        on_stop_signal(consumer.stop)
+        consumer.run(burst)
+
+
+def _import_tasks(module: str) -> None:
+    # As `python -m` does for the program itself: the user's module may lie in the current directory.
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise InvalidArgument("--app", module, "is not a module that can be imported from here") from None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the consumer with these arguments (None: the process's own) and return the exit code."""
+    return run_command(app, PROGRAM, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,5 @@
+"""The consumer's engine: it knows the contract, never how a database keeps it."""
+
+from persistentq.runtime.consumer import Consumer, make_consumer_id
+
+__all__ = ["Consumer", "make_consumer_id"]

@@ -1,0 +1,1 @@
+"""The producer process that Supervisor runs."""
