@@ -25,13 +25,20 @@ from sqlalchemy import (
 
 from persistentq.job import JobStatus
 from persistentq.sql.dialect import DialectFacts
-from persistentq.sql.models import READY, UNIQUE_WHERE, ConsumerRow, Int64, JobRow, database_now
+from persistentq.sql.models import (
+    HELD,
+    READY,
+    UNIQUE_WHERE,
+    WAITING,
+    ConsumerRow,
+    Int64,
+    JobRow,
+    database_now,
+)
 from persistentq.sql.rows import JOB_COLUMNS
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import InstrumentedAttribute
-
-PROCESSING = JobRow.status == JobStatus.PROCESSING
 
 
 def insert_job(facts: DialectFacts) -> Any:
@@ -61,23 +68,19 @@ def due(limit: int) -> Update:
     """G5: scheduled jobs whose time has come become ready, the earliest first."""
     chosen = (
         select(JobRow.id)
-        .where(JobRow.status == JobStatus.SCHEDULED, _micros(JobRow.run_at) <= database_now())
+        .where(WAITING, _micros(JobRow.run_at) <= database_now())
         .order_by(JobRow.run_at, JobRow.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return (
-        update(JobRow)
-        .where(JobRow.id.in_(chosen), JobRow.status == JobStatus.SCHEDULED)
-        .values(status=JobStatus.PENDING)
-    )
+    return update(JobRow).where(JobRow.id.in_(chosen), WAITING).values(status=JobStatus.PENDING)
 
 
 def expired(limit: int) -> Select[int]:
     """G4: the ids of jobs whose lease ran out, locked, the longest overdue first."""
     return (
         select(JobRow.id)
-        .where(PROCESSING, _micros(JobRow.lease_until) <= database_now())
+        .where(HELD, _micros(JobRow.lease_until) <= database_now())
         .order_by(JobRow.lease_until)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -97,7 +100,7 @@ def claim(queue: str, consumer: str, limit: int, lease_us: int) -> Update:
     first = select(both.c.id).order_by(both.c.priority.desc(), both.c.run_at, both.c.id).limit(limit)
     return (
         update(JobRow)
-        .where(JobRow.id.in_(first), JobRow.status == JobStatus.PENDING)
+        .where(JobRow.id.in_(first), READY)
         .values(
             status=JobStatus.PROCESSING,
             attempt=JobRow.attempt + 1,
@@ -114,7 +117,7 @@ def complete(held: Sequence[tuple[int, str, int]], result: str | None = None) ->
     """G2: end the jobs that are still held by that consumer at that attempt."""
     return (
         update(JobRow)
-        .where(PROCESSING, _held(held))
+        .where(HELD, _held(held))
         .values(
             status=JobStatus.DONE,
             finished_at=database_now(),
@@ -136,7 +139,7 @@ def extend(held: Sequence[tuple[int, str, int]], lease_us: int) -> Update:
     """G4: renew the leases that are still held, from now."""
     return (
         update(JobRow)
-        .where(PROCESSING, _held(held))
+        .where(HELD, _held(held))
         .values(lease_until=database_now() + bindparam(None, lease_us, BigInteger))
         .returning(*JOB_COLUMNS)
     )
@@ -144,7 +147,7 @@ def extend(held: Sequence[tuple[int, str, int]], lease_us: int) -> Update:
 
 def forget_consumers(silent_us: int) -> Delete:
     """Drop the consumers that hold nothing and have been silent for so long."""
-    busy = select(JobRow.id).where(PROCESSING, JobRow.consumer == ConsumerRow.id).exists()
+    busy = select(JobRow.id).where(HELD, JobRow.consumer == ConsumerRow.id).exists()
     silent = _micros(ConsumerRow.heartbeat_at) < database_now() - bindparam(None, silent_us, BigInteger)
     return delete(ConsumerRow).where(silent, ~busy)
 
