@@ -30,13 +30,16 @@ from persistentq.job import (
     Page,
 )
 from persistentq.memory import PersistentQMemory
+from persistentq.runtime import Consumer
 from persistentq.settings import Settings, load_settings
+from persistentq.tasks import NoRetry, current_job, task
 
 __all__ = [
     "TRANSITIONS",
     "ActivityBucket",
     "Attempt",
     "ConfigurationError",
+    "Consumer",
     "ConsumerInfo",
     "ConsumerNotFound",
     "DatabaseMissing",
@@ -48,6 +51,7 @@ __all__ = [
     "JobStatus",
     "LeaseLost",
     "NewJob",
+    "NoRetry",
     "Outcome",
     "Page",
     "PayloadError",
@@ -60,6 +64,8 @@ __all__ = [
     "StorageError",
     "StorageUnavailable",
     "UniqueKeyTaken",
+    "current_job",
     "load_settings",
     "open_queue",
+    "task",
 ]
