@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -81,13 +82,7 @@ class Tasks:
             raise NoRetry(f"task {job.task!r} does not take these arguments: {error}") from None
         with _running(context):
             result = function(*bound.args, **bound.kwargs)
-            return _finished(result) if inspect.iscoroutine(result) else result
-
-
-def _finished(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    import asyncio  # a tenth of our start-up time, and most consumers have no async task
-
-    return asyncio.run(coroutine)
+            return asyncio.run(result) if inspect.iscoroutine(result) else result
 
 
 @contextmanager

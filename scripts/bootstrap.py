@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def use_new_enough_python() -> None:
     """Go on in a Python that is new enough: this one, or the newest on the PATH, which replaces it."""
     if sys.version_info[:2] < OLDEST_PYTHON:
-        other = next(filter(None, map(shutil.which, OTHER_PYTHONS)), None)
+        other = next(filter(is_new_enough, filter(None, map(shutil.which, OTHER_PYTHONS))), None)
         if other is None:
             mine = ".".join(map(str, sys.version_info[:3]))
             wanted = ".".join(map(str, OLDEST_PYTHON))
@@ -101,6 +101,12 @@ def use_new_enough_python() -> None:
         raise SetupError(
             f"{sys.executable} has no venv module ({error})", f"apt-get install python{version}-venv"
         ) from None
+
+
+def is_new_enough(python: str) -> bool:
+    """Whether this really runs and is what its name says: version managers put empty shells on the PATH."""
+    question = f"import sys; sys.exit(sys.version_info[:2] < {OLDEST_PYTHON})"
+    return subprocess.run([python, "-c", question], capture_output=True, check=False).returncode == 0
 
 
 @contextmanager

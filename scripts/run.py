@@ -155,7 +155,10 @@ def start_dashboard(supervised: Supervised) -> None:
             supervised.call("startProcess", DASHBOARD, False)
 
     def answers() -> bool:
-        refuse_failed([dashboard(supervised)])
+        program = dashboard(supervised)
+        refuse_failed([program])
+        if program.state != "RUNNING":
+            return False
         with suppress(OSError):
             # No proxy of the environment stands between this machine and itself.
             opener = build_opener(ProxyHandler({}))

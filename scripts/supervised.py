@@ -143,7 +143,7 @@ class Supervised:
         def is_over() -> bool:
             # A supervisord without a child, socket and pid file is recognised only by having been seen before.
             seen.update(self.processes())
-            return not any(map(is_alive, seen))
+            return not any(map(is_alive, seen)) and self.state() is None
 
         patience = self.stop_seconds
         try:

@@ -328,9 +328,10 @@ def test_completion_joins_the_callers_transaction(queue: PersistentQSQLAlchemy) 
     queue.enqueue("t")
     (lost,) = queue.dequeue("c")
     queue.assign_job(lost.id, "other")
-    with Session(queue.engine) as session, pytest.raises(LeaseLost):
+    with Session(queue.engine) as session:
         session.execute(text("INSERT INTO effects VALUES (3)"))
-        queue.complete(lost, session=session)
+        with pytest.raises(LeaseLost):
+            queue.complete(lost, session=session)
     with queue.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT n FROM effects").scalars().all() == [2]
 
