@@ -69,8 +69,9 @@ def _sqlite_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
 
 @compiles(database_now, "postgresql")
 def _postgresql_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> str:
-    # now() stands still within a transaction; a lease must be counted from the moment it is given.
-    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+    # now() stands still within a transaction, and a lease must be counted from the moment it is given;
+    # clock_timestamp() moves within a statement, so that no index can be searched for what is due by it.
+    return "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000 AS BIGINT)"
 
 
 class Base(DeclarativeBase):

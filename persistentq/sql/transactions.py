@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from persistentq.errors import ConfigurationError, InvalidArgument, StorageError
 from persistentq.sql.dialect import READONLY, DialectFacts
+from persistentq.sql.postgresql import PostgreSQLFacts
 from persistentq.sql.schema import ensure_schema
 from persistentq.sql.sqlite import SQLiteFacts
 
@@ -30,11 +31,13 @@ def facts_for(url: URL) -> DialectFacts:
     Raises:
         ConfigurationError: this library has none for it.
     """
-    if url.get_backend_name() == "sqlite":
-        return SQLiteFacts()
-    raise ConfigurationError(
-        "QUEUE_DB_URL", url.drivername, "the settings", "is not a supported database (sqlite)"
-    )
+    match url.get_backend_name():
+        case "sqlite":
+            return SQLiteFacts()
+        case "postgresql":
+            return PostgreSQLFacts()
+    problem = "is not a database this library knows (sqlite, postgresql)"
+    raise ConfigurationError("QUEUE_DB_URL", url.drivername, "the settings", problem)
 
 
 class Transactions:

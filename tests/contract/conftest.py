@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from sqlalchemy import BigInteger, type_coerce, update
+from sqlalchemy import BigInteger, text, type_coerce, update
 
 from persistentq import PersistentQInterface, PersistentQMemory, PersistentQSQLAlchemy, clock
 from persistentq.sql.models import MICROSECOND, Base, EpochMicroseconds
@@ -21,7 +20,7 @@ class Subject(NamedTuple):
     let_pass: Callable[[float], None]
 
 
-def _memory(_folder: Path) -> Subject:
+def _memory(_request: pytest.FixtureRequest) -> Subject:
     moved = timedelta(0)
 
     def let_pass(seconds: float) -> None:
@@ -31,8 +30,18 @@ def _memory(_folder: Path) -> Subject:
     return Subject(PersistentQMemory(now=lambda: clock.now() + moved), let_pass)
 
 
-def _sqlite(folder: Path) -> Subject:
-    queue = PersistentQSQLAlchemy(f"sqlite:///{folder}/queue.db")
+def _sqlite(request: pytest.FixtureRequest) -> Subject:
+    queue = PersistentQSQLAlchemy(f"sqlite:///{request.getfixturevalue('tmp_path')}/queue.db")
+    return Subject(queue, lambda seconds: age_everything(queue, seconds))
+
+
+def _postgresql(request: pytest.FixtureRequest) -> Subject:
+    queue = PersistentQSQLAlchemy(request.getfixturevalue("postgres_url"))
+    with queue.engine.begin() as connection:
+        tables = ", ".join(
+            table.name for table in Base.metadata.sorted_tables if table.name != "persistentq_schema"
+        )
+        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))
     return Subject(queue, lambda seconds: age_everything(queue, seconds))
 
 
@@ -47,9 +56,9 @@ def age_everything(queue: PersistentQSQLAlchemy, seconds: float) -> None:
                 connection.execute(update(table).values(aged))
 
 
-@pytest.fixture(params=[_memory, _sqlite], ids=["memory", "sqlite"])
-def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
-    made: Subject = request.param(tmp_path)
+@pytest.fixture(params=[_memory, _sqlite, _postgresql], ids=["memory", "sqlite", "postgresql"])
+def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    made: Subject = request.param(request)
     with made.queue:
         yield made
 
