@@ -19,7 +19,13 @@ class PostgreSQLFacts(DialectFacts):
 
     insert = staticmethod(insert)
 
-    def make_engine(self, url: URL, lock_timeout: timedelta, *, create: bool) -> Engine:
+    def make_engine(
+        self,
+        url: URL,
+        lock_timeout: timedelta,
+        *,
+        create: bool,  # noqa: ARG002 - a database on a server is made by its administrator
+    ) -> Engine:
         milliseconds = max(1, int(lock_timeout.total_seconds() * 1000))
         return create_engine(
             url.set(drivername="postgresql+psycopg"),
