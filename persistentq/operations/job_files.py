@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from persistentq import clock
 from persistentq.errors import InvalidArgument
 from persistentq.interface import PersistentQInterface
 from persistentq.job import UNFINISHED
-from persistentq.job_files import PREFIX, SIGNATURE, SUFFIX, is_job_file, is_stamped
+from persistentq.job_files import PREFIX, SUFFIX, is_job_file, is_stamped
 
 FRESH = timedelta(minutes=1)
 _LARGEST = 1024 * 1024
@@ -43,21 +44,19 @@ def find_job_files(queue: PersistentQInterface, directory: Path) -> FilesToDelet
     Raises:
         InvalidArgument: it is not a directory.
     """
-    if not directory.is_dir():
-        raise InvalidArgument("directory", str(directory), "is not a directory")
     # Files first, then jobs: a job enqueued in between is seen, one finished in between only keeps its file.
-    found = list(_job_files(directory.resolve(strict=True)))
+    found = list(_walk(directory))
     named = set(_named_files(queue))
     oldest_fresh = (clock.now() - FRESH).timestamp()
     deletable, size, in_use, fresh = [], 0, 0, 0
-    for path, status, content in found:
-        if str(path) in named:
+    for file in found:
+        if str(file.path) in named:
             in_use += 1
-        elif not is_stamped(content) and status.st_mtime > oldest_fresh:
+        elif not is_stamped(file.content) and file.changed_at > oldest_fresh:
             fresh += 1
         else:
-            deletable.append(path)
-            size += status.st_size
+            deletable.append(file.path)
+            size += file.size
     return FilesToDelete(tuple(deletable), size, in_use, fresh)
 
 
@@ -67,38 +66,52 @@ def delete_job_files(queue: PersistentQInterface, directory: Path, chosen: Files
     Args:
         chosen: What `find_job_files` returned and the operator agreed to; files that came since are left alone.
     """
-    agreed, now = set(chosen.paths), find_job_files(queue, directory)
+    now = find_job_files(queue, directory)
+    agreed = set(chosen.paths) & set(now.paths)
     deleted, size = [], 0
-    for path in now.paths:
-        if path in agreed:
-            length = path.lstat().st_size
-            path.unlink(missing_ok=True)
-            deleted.append(path)
-            size += length
+    for file in _walk(directory):
+        if file.path in agreed:
+            # By the open folder, not by the path: a folder that is swapped for a link meanwhile leads nowhere else.
+            os.unlink(file.path.name, dir_fd=file.folder)
+            deleted.append(file.path)
+            size += file.size
     return FilesToDelete(tuple(deleted), size, now.in_use, now.fresh)
 
 
-def _job_files(directory: Path) -> Iterator[tuple[Path, os.stat_result, bytes]]:
-    for folder, _, names in os.walk(directory, followlinks=False):
-        for name in names:
-            if name.startswith(PREFIX) and name.endswith(SUFFIX):
-                path = Path(folder, name)
-                if (read := _read(path)) and is_job_file(read[1]):
-                    yield path, *read
+class _Found(NamedTuple):
+    path: Path
+    folder: int
+    content: bytes
+    size: int
+    changed_at: float
 
 
-def _read(path: Path) -> tuple[os.stat_result, bytes] | None:
+def _walk(directory: Path) -> Iterator[_Found]:
+    """Yield the producer's files; the open folder is valid until the next one is asked for."""
+    if not directory.is_dir():
+        raise InvalidArgument("directory", str(directory), "is not a directory")
+    for place, _, names, folder in os.fwalk(directory.resolve(strict=True), follow_symlinks=False):
+        for name in sorted(names):
+            if (
+                name.startswith(PREFIX)
+                and name.endswith(SUFFIX)
+                and (found := _read(Path(place, name), folder))
+            ):
+                yield found
+
+
+def _read(path: Path, folder: int) -> _Found | None:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except OSError:
         # A symlink, or gone meanwhile, or not ours to read: not a file to delete.
         return None
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        start = file.read(len(SIGNATURE))
-        return status, start + file.read(_LARGEST)
+        content = file.read(_LARGEST) if stat.S_ISREG(status.st_mode) else b""
+    if not is_job_file(content):
+        return None
+    return _Found(path, folder, content, status.st_size, status.st_mtime)
 
 
 def _named_files(queue: PersistentQInterface) -> Iterator[str]:
@@ -107,7 +120,7 @@ def _named_files(queue: PersistentQInterface) -> Iterator[str]:
         page = queue.list_jobs(status=UNFINISHED, limit=1000, after=after)
         for job in page:
             for value in job.args.values():
-                if isinstance(value, str) and "\0" not in value:
+                if isinstance(value, str):
                     yield value
                     yield os.path.realpath(value)
         if (after := page.next) is None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DBAPIError
 
 from persistentq.clock import Deadline
 from persistentq.errors import ConfigurationError, DatabaseMissing, StorageError, StorageUnavailable
@@ -96,7 +97,8 @@ class SQLiteFacts(DialectFacts):
     def after_write(self, engine: Engine) -> None:
         if is_safe(engine.dialect.dbapi.sqlite_version_info):  # type: ignore[union-attr]
             return
-        with suppress(OSError):
+        # The write is committed: whatever prevents the checkpoint now, a later one will do it.
+        with suppress(OSError, DBAPIError):
             if os.stat(f"{engine.url.database}-wal").st_size >= CHECKPOINT_AT:  # noqa: PTH116 - stat by path only
                 checkpoint_guarded(engine)
 

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from sqlalchemy import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from persistentq.errors import ConfigurationError, InvalidArgument, StorageError
+from persistentq.errors import ConfigurationError, InvalidArgument, StorageError, StorageUnavailable
 from persistentq.sql.dialect import READONLY, DialectFacts
 from persistentq.sql.postgresql import PostgreSQLFacts
 from persistentq.sql.schema import ensure_schema
@@ -96,5 +97,9 @@ class Transactions:
             yield
         except DBAPIError as error:
             raise self._facts.explain(self._location, error.orig or error) from error
+        except PoolTimeout as error:
+            raise StorageUnavailable(
+                self._location, "has no connection free: too many threads use it"
+            ) from error
         except SQLAlchemyError as error:
             raise StorageError(self._location, f"failed: {error}") from error
