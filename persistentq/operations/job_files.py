@@ -120,7 +120,7 @@ def _named_files(queue: PersistentQInterface) -> Iterator[str]:
         page = queue.list_jobs(status=UNFINISHED, limit=1000, after=after)
         for job in page:
             for value in job.args.values():
-                if isinstance(value, str):
+                if isinstance(value, str) and "\0" not in value:
                     yield value
                     yield os.path.realpath(value)
         if (after := page.next) is None:
