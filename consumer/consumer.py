@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from persistentq import InvalidArgument, load_settings, open_queue
+from persistentq.command_line import make_app, run_app
 from persistentq.job_files import TASK
-from persistentq.program import log_to_stderr, on_stop_signal, run_command
+from persistentq.program import log_to_stderr, on_stop_signal
 from persistentq.runtime import Consumer
 from persistentq.tasks import TASKS
 
@@ -20,7 +21,7 @@ from .stamping import make_stamp_task
 
 PROGRAM = "python -m consumer.consumer" if __package__ == "consumer" else "persistentq consumer"
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = make_app()
 
 
 @app.command()
@@ -78,7 +79,7 @@ def _import_tasks(module: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the consumer with these arguments (None: the process's own) and return the exit code."""
-    return run_command(app, PROGRAM, argv)
+    return run_app(app, PROGRAM, argv)
 
 
 if __name__ == "__main__":

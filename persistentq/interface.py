@@ -326,9 +326,13 @@ class PersistentQInterface(ABC):
         *,
         status: JobStatus | str | Iterable[JobStatus | str] | None = None,
         queue: str | None = None,
+        up_to: int | None = None,
         limit: int = 1000,
     ) -> int:
         """Remove up to `limit` jobs that match the filters given, never a processing one.
+
+        Args:
+            up_to: Only jobs with this id or a lower one.
 
         Returns:
             How many were removed; 0 when none is left. May be repeated.

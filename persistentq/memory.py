@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from persistentq.backoff import backoff
-from persistentq.checks import check_consumer, check_limit, check_queue, check_span
+from persistentq.checks import MAX_ID, check_consumer, check_id, check_limit, check_queue, check_span
 from persistentq.errors import InvalidArgument, LeaseLost, UniqueKeyTaken
 from persistentq.failure import Failure, describe, worker_died
 from persistentq.job import (
@@ -319,9 +319,11 @@ class PersistentQMemory(MemoryReaders):
         *,
         status: JobStatus | str | Iterable[JobStatus | str] | None = None,
         queue: str | None = None,
+        up_to: int | None = None,
         limit: int = 1000,
     ) -> int:
         check_limit(limit)
+        highest = MAX_ID if up_to is None else check_id(up_to)
         wanted = check_statuses(status) or tuple(JobStatus)
         with self._lock:
             chosen = [
@@ -330,6 +332,7 @@ class PersistentQMemory(MemoryReaders):
                 if job.status in wanted
                 and job.status in statuses_before("delete")
                 and (queue is None or job.queue == queue)
+                and job.id <= highest
             ][:limit]
             for job in chosen:
                 self._drop(job)

@@ -7,47 +7,53 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from persistentq.errors import PersistentQError
+from persistentq.text import safe
 
 INTERRUPTED = 130
 
 
-def run_program(body: Callable[[], int]) -> int:
+def run_program(body: Callable[[], int], on_error: Callable[[PersistentQError], None] | None = None) -> int:
     """Run `body` as a process's main part and return the exit code.
 
-    Files that the process makes are its owner's alone. One of our own errors is printed as `error: …` and
-    `hint: …` on stderr, without a traceback; Ctrl-C ends quietly with 130; a reader that closed our output early
-    (`| head`) ends quietly with 0.
+    Files that the process makes are its owner's alone. One of our own errors, and a file that cannot be read or
+    written, is told in two lines, `error: …` and `hint: …`, without a traceback; Ctrl-C ends quietly with 130; a
+    reader that closed our output early (`| head`) ends quietly with 0.
+
+    Args:
+        on_error: Tells the error in another form; None for the two lines on stderr.
     """
     os.umask(0o077)
+    tell = on_error or print_error
+    if sys.stdout is None:
+        # Started with its output closed (`>&-`): there is nobody to write to.
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the process
     try:
         code = body()
         sys.stdout.flush()
     except PersistentQError as error:
-        print_error(error)
+        tell(error)
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # What is still buffered would raise once more at interpreter exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:
+        _drop_output()
+        tell(PersistentQError(safe(error)))
+        return PersistentQError.exit_code
     return code
 
 
-def run_command(app: Callable[..., object], name: str, argv: Sequence[str] | None) -> int:
-    """Run a Typer app of one command as the program `name` and return the exit code; wrong usage gives 2."""
-
-    def body() -> int:
-        try:
-            app(args=None if argv is None else list(argv), prog_name=name)
-        except SystemExit as end:
-            return end.code if isinstance(end.code, int) else int(end.code is not None)
-        return 0
-
-    return run_program(body)
+def _drop_output() -> None:
+    # What is still buffered would raise once more at interpreter exit.
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def on_stop_signal(stop: Callable[[], object]) -> None:

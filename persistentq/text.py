@@ -26,14 +26,14 @@ def safe(value: object, longest: int | None = None) -> str:
 
 
 def ago(span: timedelta) -> str:
-    """Return a span in its largest fitting unit: `3s`, `12m`, `5h`, `9d`; negative ones as `in 3s`."""
-    seconds = span.total_seconds()
-    if seconds < 0:
+    """Return a span in whole units of its largest fitting one: `3s`, `12m`, `5h`, `9d`; a negative one as `in 3s`."""
+    seconds = round(span.total_seconds())
+    if span < timedelta(0):
         return f"in {ago(-span)}"
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
         if seconds >= size:
-            return f"{seconds / size:.0f}{unit}"
-    return f"{seconds:.0f}s"
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
 
 
 GLYPHS = {

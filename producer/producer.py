@@ -13,15 +13,16 @@ import typer
 
 from persistentq import NewJob, PersistentQInterface, StorageUnavailable, load_settings, open_queue
 from persistentq.clock import Bell
+from persistentq.command_line import make_app, run_app
 from persistentq.job_files import TASK, make_job_file
-from persistentq.program import log_to_stderr, on_stop_signal, run_command
+from persistentq.program import log_to_stderr, on_stop_signal
 from persistentq.text import safe
 
 LOG = logging.getLogger("persistentq.producer")
 
 PROGRAM = "python -m producer.producer" if __package__ == "producer" else "persistentq producer"
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = make_app()
 
 
 @app.command()
@@ -88,7 +89,7 @@ def _produce(queue: PersistentQInterface, folder: Path, size: int) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the producer with these arguments (None: the process's own) and return the exit code."""
-    return run_command(app, PROGRAM, argv)
+    return run_app(app, PROGRAM, argv)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from persistentq.errors import InvalidArgument, JobError
+from persistentq.errors import InvalidArgument, JobError, PersistentQError, StorageError
 from persistentq.interface import PersistentQInterface
 from persistentq.job import JobStatus, check_statuses, statuses_before
 
@@ -58,7 +58,7 @@ class ActionResult:
 
     verb: str
     done: tuple[int, ...] = ()
-    skipped: Mapping[int, JobError] = field(default_factory=dict)
+    skipped: Mapping[int, PersistentQError] = field(default_factory=dict)
 
 
 def act(
@@ -71,6 +71,8 @@ def act(
 ) -> ActionResult:
     """Apply `verb` to each job, one transaction each; a job that has moved on is skipped, never forced.
 
+    If the database fails midway, the jobs that were not reached are skipped with that error.
+
     Args:
         consumer: For `assign`: the consumer to reserve for, None for anyone.
         reason: For `mark-failed`: kept as the job's error.
@@ -80,6 +82,7 @@ def act(
 
     Raises:
         InvalidArgument: unknown verb, or a consumer or reason that cannot be stored; nothing was changed.
+        StorageError: the database failed before any job was reached.
     """
     steps: dict[str, Callable[[int], object]] = {
         "resubmit": queue.resubmit,
@@ -90,13 +93,19 @@ def act(
     }
     if verb not in steps:
         raise InvalidArgument("verb", verb, f"is not one of {', '.join(steps)}")
+    ids = list(dict.fromkeys(job_ids))
     done: list[int] = []
-    skipped: dict[int, JobError] = {}
-    for job_id in dict.fromkeys(job_ids):
+    skipped: dict[int, PersistentQError] = {}
+    for position, job_id in enumerate(ids):
         try:
             steps[verb](job_id)
         except JobError as error:
             skipped[job_id] = error
+        except StorageError as error:
+            if position == 0:
+                raise
+            skipped.update(dict.fromkeys(ids[position:], error))
+            break
         else:
             done.append(job_id)
     return ActionResult(verb, tuple(done), skipped)
@@ -106,6 +115,7 @@ def delete_all(
     queue: PersistentQInterface,
     status: Iterable[JobStatus | str] | None = None,
     in_queue: str | None = None,
+    up_to: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> int:
     """Delete every job that matches, except processing ones, in short transactions.
@@ -113,13 +123,14 @@ def delete_all(
     Args:
         status: Only these statuses; None for all.
         in_queue: Only this queue; None for all.
+        up_to: Only jobs with this id or a lower one: those that were there when the operator agreed.
         on_progress: Called after each transaction with the number deleted so far.
 
     Returns:
         How many were deleted. May be repeated.
     """
     wanted, deleted = check_statuses(tuple(status) if status else None) or None, 0
-    while batch := queue.delete_jobs(status=wanted, queue=in_queue, limit=1000):
+    while batch := queue.delete_jobs(status=wanted, queue=in_queue, up_to=up_to, limit=1000):
         deleted += batch
         if on_progress is not None:
             on_progress(deleted)

@@ -30,12 +30,14 @@ class FilesToDelete:
         in_use: How many more are named by an unfinished job, so they stay.
         fresh: How many more nobody has stamped and are younger than a minute, so they stay: their job may be on
             its way.
+        refused: After a deletion: those that the operating system would not delete, with its reason.
     """
 
     paths: tuple[Path, ...]
     total_bytes: int
     in_use: int
     fresh: int
+    refused: tuple[tuple[Path, str], ...] = ()
 
 
 def find_job_files(queue: PersistentQInterface, directory: Path) -> FilesToDelete:
@@ -68,14 +70,18 @@ def delete_job_files(queue: PersistentQInterface, directory: Path, chosen: Files
     """
     now = find_job_files(queue, directory)
     agreed = set(chosen.paths) & set(now.paths)
-    deleted, size = [], 0
+    deleted, refused, size = [], [], 0
     for file in _walk(directory):
         if file.path in agreed:
             # By the open folder, not by the path: a folder that is swapped for a link meanwhile leads nowhere else.
-            os.unlink(file.path.name, dir_fd=file.folder)
-            deleted.append(file.path)
-            size += file.size
-    return FilesToDelete(tuple(deleted), size, now.in_use, now.fresh)
+            try:
+                os.unlink(file.path.name, dir_fd=file.folder)
+            except OSError as error:
+                refused.append((file.path, error.strerror or str(error)))
+            else:
+                deleted.append(file.path)
+                size += file.size
+    return FilesToDelete(tuple(deleted), size, now.in_use, now.fresh, tuple(refused))
 
 
 class _Found(NamedTuple):

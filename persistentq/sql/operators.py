@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import delete, select
 
-from persistentq.checks import check_consumer, check_limit, check_queue
+from persistentq.checks import check_consumer, check_id, check_limit, check_queue
 from persistentq.errors import UniqueKeyTaken
 from persistentq.failure import describe
 from persistentq.job import UNFINISHED, Job, JobStatus, Outcome, check_statuses, statuses_before
@@ -71,12 +71,15 @@ class Operators(Readers):
         *,
         status: JobStatus | str | Iterable[JobStatus | str] | None = None,
         queue: str | None = None,
+        up_to: int | None = None,
         limit: int = 1000,
     ) -> int:
         wanted = set(check_statuses(status) or JobStatus) & statuses_before("delete")
         chosen = select(JobRow.id).where(JobRow.status.in_(sorted(wanted))).limit(check_limit(limit))
         if queue is not None:
             chosen = chosen.where(JobRow.queue == check_queue(queue))
+        if up_to is not None:
+            chosen = chosen.where(JobRow.id <= check_id(up_to))
         with self._write() as connection:
             # The status is checked again in the DELETE: a job may have been taken meanwhile (PostgreSQL).
             gone = delete(JobRow).where(JobRow.id.in_(chosen), JobRow.status.in_(sorted(wanted)))

@@ -242,6 +242,14 @@ def test_delete_jobs_leaves_processing_ones(queue: PersistentQInterface) -> None
     assert [job.id for job in queue.list_jobs()] == [held.id]
 
 
+def test_delete_jobs_up_to_an_id(queue: PersistentQInterface) -> None:
+    jobs = queue.enqueue_many([NewJob("t")] * 4)
+    assert queue.delete_jobs(up_to=jobs[1].id) == 2
+    assert [job.id for job in queue.list_jobs()] == [jobs[3].id, jobs[2].id]
+    with pytest.raises(InvalidArgument):
+        queue.delete_jobs(up_to=0)
+
+
 def test_list_jobs_filters(queue: PersistentQInterface) -> None:
     a = queue.enqueue("mail.send", queue="a")
     b = queue.enqueue("mail.send", queue="b")

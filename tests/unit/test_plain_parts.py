@@ -117,9 +117,19 @@ def test_safe_cuts_to_a_length() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0s"), (59, "59s"), (61, "1m"), (7200, "2h"), (200_000, "2d"), (-5, "in 5s")]
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (59.2, "59s"),
+        (59.7, "1m"),
+        (61, "1m"),
+        (3599, "59m"),
+        (7200, "2h"),
+        (200_000, "2d"),
+        (-5, "in 5s"),
+    ],
 )
-def test_ago(seconds: int, text: str) -> None:
+def test_ago(seconds: float, text: str) -> None:
     assert ago(timedelta(seconds=seconds)) == text
 
 

@@ -1,0 +1,120 @@
+"""monitor-activity: the queue as it changes, a screen on a terminal and a line per interval elsewhere."""
+
+from __future__ import annotations
+
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import repeat
+from typing import Annotated, Literal, NoReturn
+
+import typer
+
+from persistentq import PersistentQInterface, StorageUnavailable, open_queue
+
+from ._activity import Reading, activity_line, activity_record, activity_screen, read_activity
+from ._render import to_json
+from ._screen import cell, console
+from ._terminal import say
+
+Interval = Annotated[
+    float, typer.Option("--interval", "-i", metavar="SECONDS", min=0.2, max=3600, help="Between two looks.")
+]
+Count = Annotated[
+    int | None,
+    typer.Option("--count", "-n", metavar="N", min=1, help="End after so many looks.", show_default=False),
+]
+MonitorOutput = Annotated[
+    Literal["text", "jsonl"] | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FORMAT",
+        help="text or jsonl: one line for each look. Without it: a screen on a terminal, else text.",
+        show_default=False,
+    ),
+]
+Look = Reading | StorageUnavailable
+
+
+def monitor_activity(interval: Interval = 5, count: Count = None, output: MonitorOutput = None) -> int:
+    """Watch the queue until Ctrl-C. Counts, what ended in the last interval, waiting time and consumers."""
+    with open_queue(create=False) as store, _sigterm_ends():
+        looks = _looks(store, interval, count)
+        if output is None and sys.stdout.isatty() and not console().is_dumb_terminal:
+            last = _draw(looks, whole_screen=count is None)
+        else:
+            last = _print(looks, activity_line if output != "jsonl" else _json_line)
+    return 0 if isinstance(last, Reading) else StorageUnavailable.exit_code
+
+
+def _looks(store: PersistentQInterface, interval: float, count: int | None) -> Iterator[Look]:
+    due = time.monotonic()
+    for _ in repeat(None) if count is None else range(count):
+        _wait(due - time.monotonic())
+        # Times of a fixed rhythm, so that no span goes unseen; after a long wait for the database a new one begins.
+        due = max(due + interval, time.monotonic())
+        try:
+            look: Look = read_activity(store, timedelta(seconds=interval))
+        except StorageUnavailable as error:
+            look = error
+        yield look
+
+
+def _wait(seconds: float) -> None:
+    """Sleep; a signal ends it at once, and so does a reader who closes our output."""
+    if seconds <= 0:
+        return
+    if sys.stdout.isatty():
+        time.sleep(seconds)
+        return
+    reader = select.poll()
+    # No event is asked for: an error or a hang-up is reported all the same.
+    reader.register(sys.stdout, 0)
+    if reader.poll(seconds * 1000):
+        raise BrokenPipeError
+
+
+def _print(looks: Iterable[Look], form: Callable[[Reading], str]) -> Look | None:
+    look = None
+    for look in looks:
+        if isinstance(look, Reading):
+            print(form(look), flush=True)
+        else:
+            say(f"error: {look.summary}")
+    return look
+
+
+def _json_line(reading: Reading) -> str:
+    return to_json(activity_record(reading))
+
+
+def _draw(looks: Iterable[Look], *, whole_screen: bool) -> Look | None:
+    from rich.console import Group
+    from rich.live import Live
+
+    look, shown = None, Group()
+    with Live(console=console(), screen=whole_screen, auto_refresh=False) as live:
+        for look in looks:
+            if isinstance(look, Reading):
+                shown = Group(activity_screen(look))
+                live.update(shown, refresh=True)
+            else:
+                live.update(Group(cell(look.summary, "bold red"), shown), refresh=True)
+    return look
+
+
+@contextmanager
+def _sigterm_ends() -> Iterator[None]:
+    def end(*_: object) -> NoReturn:
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

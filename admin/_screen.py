@@ -1,0 +1,72 @@
+"""What a terminal shows: tables, colours and text that came from jobs, by way of Rich (loaded only when needed)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from persistentq import JobStatus
+from persistentq.operations import GLYPHS, safe
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+STYLES = {
+    JobStatus.SCHEDULED: "blue",
+    JobStatus.PENDING: "cyan",
+    JobStatus.PROCESSING: "yellow",
+    JobStatus.DONE: "green",
+    JobStatus.FAILED: "bold red",
+    JobStatus.CANCELLED: "magenta",
+}
+STATE_STYLES = {"alive": "green", "silent": "bold red", "stopped": "dim"}
+
+# More would never fit into a line, and measuring a mebibyte of it takes its time.
+_LONGEST_CELL = 300
+
+
+def console() -> Console:
+    """Return a console that prints what it is given: no markup, no emoji names, no highlighting."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def print_rich(*parts: RenderableType) -> None:
+    """Print tables and texts one below the other."""
+    # Printed by Rich itself, a closed pipe would end the process with 1.
+    screen = console()
+    with screen.capture() as captured:
+        for part in parts:
+            screen.print(part)
+    sys.stdout.write(captured.get())
+
+
+def new_table(*names: str, right: Sequence[str] = (), fixed: Sequence[str] = ()) -> Table:
+    """Return an empty table without lines.
+
+    Args:
+        right: Columns of numbers.
+        fixed: Columns that keep their width while the others give way to a narrow terminal.
+    """
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for name in names:
+        table.add_column(name.upper(), justify="right" if name in right else "left", no_wrap=name in fixed)
+    return table
+
+
+def cell(value: object, style: str = "") -> Text:
+    """Return a value in one line that ends where its column ends."""
+    from rich.text import Text
+
+    return Text(safe(value, _LONGEST_CELL), style, no_wrap=True, overflow="ellipsis")
+
+
+def status_text(status: JobStatus) -> Text:
+    """Return the status as glyph and word, in its colour."""
+    return cell(f"{GLYPHS[status]} {status}", STYLES[status])

@@ -1,0 +1,128 @@
+"""show: one job with everything that happened to it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from persistentq import Attempt, Job, clock, open_queue
+from persistentq.operations import ago, safe
+
+from ._ids import read_id
+from ._options import JobId
+from ._records import attempt_record, job_record
+from ._render import SCHEMA, print_json, to_json, tsv_line
+from ._screen import cell, new_table, print_rich, status_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+DetailOutput = Annotated[
+    Literal["text", "tsv", "json"] | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FORMAT",
+        help="text, tsv or json. Without it: text on a terminal, else tsv.",
+        show_default=False,
+    ),
+]
+
+
+def show(job: JobId, output: DetailOutput = None) -> None:
+    """Show one job: its values, its attempts and their errors."""
+    job_id = read_id(job)
+    with open_queue(create=False) as store:
+        found, attempts = store.get_job(job_id), store.get_attempts(job_id)
+    chosen = output or ("text" if sys.stdout.isatty() else "tsv")
+    if chosen == "json":
+        tries = [attempt_record(attempt) for attempt in attempts]
+        print_json({"schema": SCHEMA, "job": job_record(found), "attempts": tries})
+    elif chosen == "tsv":
+        sys.stdout.writelines(_tsv_lines(found, attempts))
+    else:
+        print_rich(_heading(found), _values(found), *_attempts(attempts))
+
+
+def _tsv_lines(job: Job, attempts: Sequence[Attempt]) -> Iterator[str]:
+    yield from map(tsv_line, job_record(job).items())
+    for attempt in attempts:
+        for name, value in attempt_record(attempt).items():
+            yield tsv_line((f"attempts.{attempt.attempt}.{name}", value))
+
+
+def _heading(job: Job) -> Text:
+    from rich.text import Text
+
+    asked = ", cancel requested" if job.cancel_requested else ""
+    return Text.assemble((f"job {job.id}  ", "bold"), status_text(job.status), asked)
+
+
+def _values(job: Job) -> Table:
+    from rich.text import Text
+
+    now = clock.now()
+    values = {
+        "task": job.task,
+        "queue": job.queue,
+        "priority": job.priority,
+        "attempt": f"{job.attempt} of at most {job.max_attempts}",
+        "consumer": job.consumer,
+        "reserved for": job.reserved_for,
+        "unique key": job.unique_key,
+        "created": _moment(job.created_at, now),
+        "run at": _moment(job.run_at, now),
+        "started": _moment(job.started_at, now),
+        "finished": _moment(job.finished_at, now),
+        "lease until": _moment(job.lease_until, now),
+        "error": job.error,
+    }
+    table = new_table("name", "value", fixed=("name",))
+    table.show_header = False
+    for name, value in values.items():
+        if value is not None:
+            table.add_row(f"  {name}", Text(safe(value), "red" if name == "error" else ""))
+    table.add_row("  args", to_json(dict(job.args), indent=2))
+    if job.result is not None:
+        table.add_row("  result", to_json(job.result, indent=2))
+    return table
+
+
+def _moment(moment: datetime | None, now: datetime) -> str | None:
+    if moment is None:
+        return None
+    distance = ago(now - moment)
+    return f"{moment:%Y-%m-%d %H:%M:%S}Z ({distance if moment > now else distance + ' ago'})"
+
+
+def _attempts(attempts: Sequence[Attempt]) -> Iterator[Table | Text]:
+    from rich.text import Text
+
+    if not attempts:
+        return
+    table = new_table("attempt", "consumer", "started", "took", "outcome", "error", right=("attempt",))
+    for attempt in attempts:
+        table.add_row(
+            str(attempt.attempt),
+            cell(attempt.consumer),
+            f"{attempt.started_at:%Y-%m-%d %H:%M:%S}Z",
+            _took(attempt),
+            str(attempt.outcome or "running"),
+            cell(attempt.error, "red"),
+        )
+    yield Text()
+    yield table
+    for attempt in attempts:
+        if attempt.traceback:
+            yield Text(f"\nattempt {attempt.attempt}", "bold")
+            yield Text("\n".join(f"  {safe(line)}" for line in attempt.traceback.splitlines()))
+
+
+def _took(attempt: Attempt) -> str:
+    span = (attempt.ended_at or clock.now()) - attempt.started_at
+    return ago(span) if span >= timedelta(minutes=1) else f"{max(span.total_seconds(), 0):.3f}s"

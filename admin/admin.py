@@ -1,0 +1,77 @@
+"""The command line: which commands there are, and how a call ends."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from io import TextIOWrapper
+from typing import Any
+
+from persistentq import PersistentQError
+from persistentq.command_line import Refused, make_app, run_app
+from persistentq.program import print_error
+
+from ._actions import assign_job, cancel, mark_failed, resubmit
+from ._consumers import consumers, stats
+from ._delete import delete_db_jobs, delete_job_files
+from ._jobs import list_jobs
+from ._monitor import monitor_activity
+from ._render import to_json
+from ._show import show
+from ._terminal import error_record, say
+
+PROGRAM = "python -m admin.admin" if __package__ == "admin" else "persistentq admin"
+
+app = make_app(
+    "Look at the jobs of the queue, and act on them.",
+    "Exit codes: 0 done (or nothing found), 1 failed, 2 wrong call or refused, 3 partly done, "
+    "4 database missing, locked or too new, 5 no such job, 130 interrupted.",
+)
+
+COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
+    (list_jobs, "list-jobs --status failed --limit 20"),
+    (show, "show 7"),
+    (resubmit, "list-jobs --status failed --output ids | {program} resubmit -"),
+    (mark_failed, "mark-failed 7 --reason 'the customer is gone'"),
+    (cancel, "cancel 7 8 9"),
+    (assign_job, "assign-job 7 consumer_00"),
+    (delete_db_jobs, "delete-db-jobs --status done --status cancelled"),
+    (delete_job_files, "delete-job-files --directory ."),
+    (consumers, "consumers"),
+    (stats, "stats --output json"),
+    (monitor_activity, "monitor-activity --interval 5"),
+)
+_WANTS_JSON = re.compile(r"(^| )(-o|--output)[ =]?jsonl?( |$)")
+
+for function, example in COMMANDS:
+    # \b: the lines stand as they are.
+    epilog = f"\b\nExample:\n  {PROGRAM} {example.format(program=PROGRAM)}"
+    app.command(function.__name__.replace("_", "-"), epilog=epilog)(function)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: Arguments without the program's own name; `sys.argv[1:]` if None.
+
+    Returns:
+        The exit code, as the help lists them.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, TextIOWrapper):
+        # JSON is UTF-8 by its standard, and the glyphs exist in no smaller encoding.
+        sys.stdout.reconfigure(encoding="utf-8")
+    # Even if the call cannot be understood, its errors take the form that it asks for.
+    as_json = _WANTS_JSON.search(" ".join(arguments)) is not None
+    code = run_app(app, PROGRAM, arguments or ["--help"], _tell_json if as_json else print_error)
+    return code if arguments else Refused.exit_code
+
+
+def _tell_json(error: PersistentQError) -> None:
+    say(to_json(error_record(error)))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
