@@ -21,7 +21,7 @@ run: setup ## start producer, consumers and dashboard under Supervisor, and say 
 	@$(VENV)/python scripts/run.py start
 
 stop: ## stop everything that `make run` started, and wait until it is gone
-	@if [ -d supervisor/run ]; then $(VENV)/python scripts/run.py stop; else echo "nothing is running"; fi
+	@if [ -e supervisor/run/supervisord.log ]; then $(VENV)/python scripts/run.py stop; else echo "nothing is running"; fi
 
 test: setup ## run the whole test suite
 	@$(VENV)/python -m pytest $(PYTEST)
