@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import NamedTuple
 
 import pytest
-from sqlalchemy import BigInteger, text, type_coerce, update
+from sqlalchemy import BigInteger, delete, text, type_coerce, update
 
 from persistentq import PersistentQInterface, PersistentQMemory, PersistentQSQLAlchemy, clock
-from persistentq.sql.models import MICROSECOND, Base, EpochMicroseconds
+from persistentq.sql.models import MICROSECOND, Base, EpochMicroseconds, SchemaRow
 
 
 class Subject(NamedTuple):
@@ -36,13 +36,22 @@ def _sqlite(request: pytest.FixtureRequest) -> Subject:
 
 
 def _postgresql(request: pytest.FixtureRequest) -> Subject:
-    queue = PersistentQSQLAlchemy(request.getfixturevalue("postgres_url"))
-    with queue.engine.begin() as connection:
-        tables = ", ".join(
-            table.name for table in Base.metadata.sorted_tables if table.name != "persistentq_schema"
-        )
-        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))
+    queue = emptied(PersistentQSQLAlchemy(request.getfixturevalue("postgres_url")))
     return Subject(queue, lambda seconds: age_everything(queue, seconds))
+
+
+def emptied(queue: PersistentQSQLAlchemy) -> PersistentQSQLAlchemy:
+    """Return the queue without any row, its ids starting from 1 again."""
+    tables = [table for table in Base.metadata.sorted_tables if table.name != SchemaRow.__tablename__]
+    with queue.engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            names = ", ".join(table.name for table in tables)
+            connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
+        else:
+            for table in reversed(tables):
+                connection.execute(delete(table))
+            connection.execute(text("DELETE FROM sqlite_sequence"))
+    return queue
 
 
 def age_everything(queue: PersistentQSQLAlchemy, seconds: float) -> None:
