@@ -1,5 +1,6 @@
 """persistentq: a durable job queue whose only server is a database."""
 
+from persistentq.backoff import Backoff
 from persistentq.connect import PersistentQSQLAlchemy, open_queue
 from persistentq.errors import (
     ConfigurationError,
@@ -28,9 +29,11 @@ from persistentq.job import (
     NewJob,
     Outcome,
     Page,
+    QueueInfo,
 )
 from persistentq.memory import PersistentQMemory
 from persistentq.runtime import Consumer
+from persistentq.selection import JobFilter
 from persistentq.settings import Settings, load_settings
 from persistentq.tasks import NoRetry, current_job, task
 
@@ -38,6 +41,7 @@ __all__ = [
     "TRANSITIONS",
     "ActivityBucket",
     "Attempt",
+    "Backoff",
     "ConfigurationError",
     "Consumer",
     "ConsumerInfo",
@@ -47,6 +51,7 @@ __all__ = [
     "InvalidTransition",
     "Job",
     "JobError",
+    "JobFilter",
     "JobNotFound",
     "JobStatus",
     "LeaseLost",
@@ -59,6 +64,7 @@ __all__ = [
     "PersistentQInterface",
     "PersistentQMemory",
     "PersistentQSQLAlchemy",
+    "QueueInfo",
     "SchemaMismatch",
     "Settings",
     "StorageError",

@@ -9,6 +9,7 @@ from persistentq.errors import InvalidArgument
 
 _QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _TASK = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}")
+_TAG = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _CONSUMER = re.compile(r"[A-Za-z0-9_.:@-]{1,128}")
 MAX_ID = 2**63 - 1
 MAX_LIMIT = 1000
@@ -30,6 +31,11 @@ def check_task(name: object) -> str:
 def check_consumer(name: object) -> str:
     """Return `name` if it can name a consumer, else raise InvalidArgument."""
     return _matched("consumer", name, _CONSUMER, "is not 1 to 128 of A-Z a-z 0-9 _ . : @ -")
+
+
+def check_tag(name: object) -> str:
+    """Return `name` if it can be a tag, else raise InvalidArgument."""
+    return _matched("tag", name, _TAG, "is not 1 to 64 of A-Z a-z 0-9 _ . : -")
 
 
 def check_int(name: str, value: object, low: int, high: int) -> int:

@@ -1,30 +1,26 @@
-"""The contract of the queue. Its docstrings are the specification; one test suite holds every implementation to it."""
+"""The contract of the queue. Its docstrings are the specification; one test suite holds every implementation to it.
+
+What readers and operators may rely on is in `persistentq.operator_interface`, and part of this contract.
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from persistentq.errors import InvalidArgument
-from persistentq.job import (
-    ActivityBucket,
-    Attempt,
-    ConsumerInfo,
-    Job,
-    JobStatus,
-    NewJob,
-    Page,
-)
+from persistentq.backoff import Backoff
+from persistentq.job import Job, NewJob
+from persistentq.operator_interface import OperatorInterface
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.orm import Session
 
 
-class PersistentQInterface(ABC):
+class PersistentQInterface(OperatorInterface):
     """A durable queue of jobs: what producers, consumers and operators may do with it.
 
     Every method is one transaction and may be called from any thread. Whatever it returns is durable. A method
@@ -45,6 +41,9 @@ class PersistentQInterface(ABC):
         delay: timedelta | None = None,
         max_attempts: int | None = None,
         unique_key: str | None = None,
+        tags: Sequence[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        backoff: Backoff | None = None,
         session: Session | Connection | None = None,
     ) -> Job:
         """Store one job, ready at once or at `run_at` or after `delay`; see `NewJob` for the bounds of each value.
@@ -62,7 +61,19 @@ class PersistentQInterface(ABC):
         Raises:
             PayloadError: the arguments are not bounded JSON.
         """
-        new = NewJob(task, args or {}, queue, priority, run_at, delay, max_attempts, unique_key)
+        new = NewJob(
+            task,
+            args or {},
+            queue,
+            priority,
+            run_at,
+            delay,
+            max_attempts,
+            unique_key,
+            tuple(tags),
+            metadata or {},
+            backoff,
+        )
         return self.enqueue_many([new], session=session)[0]
 
     @abstractmethod
@@ -143,7 +154,7 @@ class PersistentQInterface(ABC):
         cancelled if that was requested meanwhile. The error is kept with the attempt, its text and traceback capped.
 
         Args:
-            delay: Until the next attempt; None for exponential backoff with jitter (`persistentq.backoff`).
+            delay: Until the next attempt; None for the job's own backoff, else the default one.
 
         Returns:
             The job as it is now.
@@ -178,6 +189,17 @@ class PersistentQInterface(ABC):
         """
 
     @abstractmethod
+    def guard(self, job: Job, *, session: Session | Connection) -> None:
+        """Make sure, within the caller's transaction, that the job is still held, until that transaction ends.
+
+        Effects that are written in the same transaction are then of the attempt that holds the job: nobody can take
+        it before the commit.
+
+        Raises:
+            LeaseLost: it is not held any more; let the error end the transaction.
+        """
+
+    @abstractmethod
     def heartbeat(self, consumer: str, *, host: str, pid: int, queues: Sequence[str]) -> None:
         """Report that `consumer` is alive; the first call, and one from another process, introduces it anew."""
 
@@ -193,149 +215,6 @@ class PersistentQInterface(ABC):
 
         Returns:
             How many jobs changed. May be repeated.
-        """
-
-    # --- readers -----------------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def get_job(self, job_id: int) -> Job:
-        """Return the job.
-
-        Raises:
-            JobNotFound: there is none.
-        """
-
-    @abstractmethod
-    def get_attempts(self, job_id: int) -> list[Attempt]:
-        """Return the job's attempts, oldest first, the running one included; empty for one never taken.
-
-        Raises:
-            JobNotFound: there is no such job.
-        """
-
-    @abstractmethod
-    def list_jobs(
-        self,
-        *,
-        status: JobStatus | str | Iterable[JobStatus | str] | None = None,
-        queue: str | None = None,
-        task: str | None = None,
-        consumer: str | None = None,
-        limit: int = 100,
-        after: str | None = None,
-    ) -> Page:
-        """Return jobs that match every filter given, newest first.
-
-        Args:
-            consumer: Who holds it, held it last, or has it reserved.
-            limit: 1 to 1000.
-            after: The `next` of an earlier page. Pages are stable: no job is repeated or passed over because of
-                jobs that come or go between two calls.
-
-        Returns:
-            0 to `limit` jobs; `next` is None when there are no more.
-        """
-
-    @abstractmethod
-    def get_pending_jobs(self, queue: str = "default", limit: int = 100) -> list[Job]:
-        """Return up to `limit` jobs of the queue that are ready, in the order in which they will leave."""
-
-    @abstractmethod
-    def count_jobs(self) -> dict[str, dict[JobStatus, int]]:
-        """Return how many jobs each queue has in each status; statuses without jobs and empty queues are absent."""
-
-    @abstractmethod
-    def list_consumers(self) -> list[ConsumerInfo]:
-        """Return every consumer that reported and is not forgotten yet, by id."""
-
-    @abstractmethod
-    def activity(self, window: timedelta, buckets: int) -> list[ActivityBucket]:
-        """Return what ended within the last `window`, in `buckets` equal spans (1 to 1000), oldest first."""
-
-    # --- operators ---------------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def resubmit(self, job_id: int) -> Job:
-        """Make a failed or cancelled job pending again, with as many further attempts as it was enqueued with.
-
-        Raises:
-            JobNotFound: there is none.
-            InvalidTransition: it has another status, or an unfinished job holds its unique key by now.
-        """
-
-    @abstractmethod
-    def cancel(self, job_id: int) -> Job:
-        """Cancel a scheduled or pending job at once; ask for it if it is processing.
-
-        A processing job becomes cancelled when its attempt ends in any other way than by completion.
-
-        Raises:
-            JobNotFound: there is none.
-            InvalidTransition: it is finished.
-        """
-
-    @abstractmethod
-    def mark_failed(self, job_id: int, reason: str) -> Job:
-        """Make an unfinished job failed; a processing one is taken from its consumer.
-
-        Raises:
-            JobNotFound: there is none.
-            InvalidTransition: it is finished.
-        """
-
-    @abstractmethod
-    def assign_job(self, job_id: int, consumer: str | None) -> Job:
-        """Reserve an unfinished job's next attempt for `consumer`, or for anyone with None.
-
-        A processing job is taken from its consumer, whose later word is refused, and that attempt does not count.
-
-        Raises:
-            JobNotFound: there is none.
-            InvalidTransition: it is finished.
-        """
-
-    def update_status(self, job_id: int, status: JobStatus | str) -> Job:
-        """Change a job's status as an operator: pending resubmits it, cancelled cancels it, failed marks it failed.
-
-        Raises:
-            InvalidArgument: no operator can set this status.
-            JobNotFound: there is none.
-            InvalidTransition: the state machine has no such arrow.
-        """
-        match status:
-            case JobStatus.PENDING:
-                return self.resubmit(job_id)
-            case JobStatus.CANCELLED:
-                return self.cancel(job_id)
-            case JobStatus.FAILED:
-                return self.mark_failed(job_id, "marked failed by an operator")
-        raise InvalidArgument("status", status, "cannot be set by hand; pending, cancelled and failed can")
-
-    @abstractmethod
-    def delete_job(self, job_id: int) -> None:
-        """Remove a job and its attempts for ever.
-
-        Raises:
-            JobNotFound: there is none.
-            InvalidTransition: it is processing.
-        """
-
-    @abstractmethod
-    def delete_jobs(
-        self,
-        *,
-        status: JobStatus | str | Iterable[JobStatus | str] | None = None,
-        queue: str | None = None,
-        up_to: int | None = None,
-        limit: int = 1000,
-    ) -> int:
-        """Remove up to `limit` jobs that match the filters given, never a processing one.
-
-        Args:
-            up_to: Only jobs with this id or a lower one.
-
-        Returns:
-            How many were removed; 0 when none is left. May be repeated.
         """
 
     # --- life --------------------------------------------------------------------------------------------------

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from persistentq.checks import check_int, check_queue, check_span, check_task, check_text, check_time
+from persistentq.backoff import Backoff
+from persistentq.checks import (
+    check_int,
+    check_queue,
+    check_span,
+    check_tag,
+    check_task,
+    check_text,
+    check_time,
+)
 from persistentq.errors import InvalidArgument, InvalidTransition
 
 
@@ -73,21 +82,10 @@ LONGEST_DELAY = timedelta(days=36_500)
 FORGET_AFTER = timedelta(days=1)
 """A consumer that holds nothing and has not reported for this long is dropped from the list at cleanup."""
 
+MAX_TAGS = 20
+
 SILENT_AFTER = timedelta(seconds=30)
 """A consumer that has not reported for this long is taken for dead by the front ends (never by the queue)."""
-
-
-def read_cursor(after: str | None) -> int | None:
-    """Return the id that a page cursor stands for, or None.
-
-    Raises:
-        InvalidArgument: `after` did not come from a Page.
-    """
-    if after is None:
-        return None
-    if not (after.isascii() and after.isdigit() and len(after) < 20):
-        raise InvalidArgument("after", after, "is not a cursor that list_jobs returned")
-    return int(after)
 
 
 def require_before(verb: str, job_id: int, status: JobStatus) -> None:
@@ -130,6 +128,9 @@ class Job:
         consumer: Who holds it, or who held it last.
         reserved_for: The only consumer that may take it next, if an operator assigned it.
         unique_key: No second unfinished job may have the same.
+        tags: Words to find it by, in the order given.
+        metadata: JSON values that its task does not get.
+        backoff: How long it waits after failures, if it was enqueued with a rule of its own.
         result: What the handler returned (JSON), for a job that is done.
         error: The latest error in one line.
         cancel_requested: An operator wants a processing job to stop.
@@ -152,6 +153,9 @@ class Job:
     consumer: str | None = None
     reserved_for: str | None = None
     unique_key: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    backoff: Backoff | None = None
     result: Any = None
     error: str | None = None
     cancel_requested: bool = False
@@ -171,6 +175,9 @@ class NewJob:
         delay: Not before this long from now, by the database's clock; zero or more.
         max_attempts: 1 to 10,000; None for the queue's default.
         unique_key: 1 to 255 characters; while an unfinished job has it, enqueue returns that job instead.
+        tags: Up to 20 words of 1 to 64 of A-Z a-z 0-9 _ . : -
+        metadata: JSON values by name, bounded like `args`; kept with the job and not given to its task.
+        backoff: How long it waits after failures; None for the default rule.
 
     Raises:
         InvalidArgument: a value is outside these bounds.
@@ -184,6 +191,9 @@ class NewJob:
     delay: timedelta | None = None
     max_attempts: int | None = None
     unique_key: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    backoff: Backoff | None = None
 
     def __post_init__(self) -> None:
         check_task(self.task)
@@ -199,6 +209,9 @@ class NewJob:
             check_span("delay", self.delay, timedelta(0), LONGEST_DELAY)
         if self.unique_key is not None:
             check_text("unique_key", self.unique_key, 255)
+        check_int("number of tags", len(self.tags), 0, MAX_TAGS)
+        for tag in self.tags:
+            check_tag(tag)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +254,22 @@ class ConsumerInfo:
         return self.stopped_at is None and self.silent_for <= SILENT_AFTER
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueInfo:
+    """One queue: how many jobs it has in each status, and its pause.
+
+    Attributes:
+        counts: Statuses without jobs are absent.
+        is_paused: No job of it is handed out now.
+        paused_until: When the pause ends by itself; None for never, and for a queue that is not paused.
+    """
+
+    name: str
+    counts: Mapping[JobStatus, int]
+    is_paused: bool
+    paused_until: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Some jobs, and `next`: the cursor for those after them, or None at the end."""
@@ -262,14 +291,3 @@ class ActivityBucket:
     start: datetime
     done: int
     failed: int
-
-
-def check_statuses(status: JobStatus | str | Iterable[JobStatus | str] | None) -> tuple[JobStatus, ...]:
-    """Return the statuses named by `status`, in the order of JobStatus; empty for None."""
-    if status is None:
-        return ()
-    names = {status} if isinstance(status, str) else set(status)
-    for name in names:
-        if name not in set(JobStatus):
-            raise InvalidArgument("status", name, f"is not one of {', '.join(JobStatus)}")
-    return tuple(known for known in JobStatus if known in names)

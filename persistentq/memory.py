@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from persistentq.backoff import backoff
+from persistentq.backoff import DEFAULT
 from persistentq.checks import MAX_ID, check_consumer, check_id, check_limit, check_queue, check_span
 from persistentq.errors import InvalidArgument, LeaseLost, UniqueKeyTaken
 from persistentq.failure import Failure, describe, worker_died
@@ -21,12 +21,13 @@ from persistentq.job import (
     JobStatus,
     NewJob,
     Outcome,
-    check_statuses,
+    QueueInfo,
     require_before,
     statuses_before,
 )
 from persistentq.memory_readers import MemoryReaders, running_attempt
 from persistentq.payload import decode_args, decode_result, encode_args, encode_result
+from persistentq.selection import StatusFilter, check_pause, check_retention, check_statuses
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -49,14 +50,14 @@ class PersistentQMemory(MemoryReaders):
     ) -> list[Job]:
         self._refuse(session)
         with self._lock:
-            ready = [(new, decode_args(encode_args(new.args)) or {}) for new in jobs]
-            return [self._add(new, args) for new, args in ready]
+            ready = [(new, _copied(new.args), _copied(new.metadata, "metadata")) for new in jobs]
+            return [self._add(new, args, metadata) for new, args, metadata in ready]
 
     def _refuse(self, session: object) -> None:
         if session is not None:
             raise InvalidArgument("session", session, "cannot be joined: this queue is not in a database")
 
-    def _add(self, new: NewJob, args: dict[str, Any]) -> Job:
+    def _add(self, new: NewJob, args: dict[str, Any], metadata: dict[str, Any]) -> Job:
         if new.unique_key is not None and (holder := self._holder(new.unique_key)):
             return replace(holder, duplicate=True)
         now = self._now()
@@ -74,6 +75,9 @@ class PersistentQMemory(MemoryReaders):
             created_at=now,
             run_at=run_at,
             unique_key=new.unique_key,
+            tags=tuple(new.tags),
+            metadata=metadata,
+            backoff=new.backoff,
         )
         self._budgets[job.id] = job.max_attempts
         return self._put(job)
@@ -102,7 +106,7 @@ class PersistentQMemory(MemoryReaders):
             self._take_back(limit=1000)
             taken: list[Job] = []
             for name in names:
-                ready = self._ready(name, consumer)[: limit - len(taken)]
+                ready = [] if self._is_paused(name) else self._ready(name, consumer)[: limit - len(taken)]
                 taken += [self._claim(job, consumer, span) for job in ready]
             return taken
 
@@ -149,7 +153,7 @@ class PersistentQMemory(MemoryReaders):
                 return self._finish(held, JobStatus.CANCELLED, error=failure.message)
             if not retry or held.attempt >= held.max_attempts:
                 return self._finish(held, JobStatus.FAILED, error=failure.message)
-            wait = backoff(held.attempt, random.random()) if delay is None else delay
+            wait = (held.backoff or DEFAULT).delay(held.attempt, random.random()) if delay is None else delay
             return self._wait(held, JobStatus.SCHEDULED, run_at=self._now() + wait, error=failure.message)
 
     def snooze(self, job: Job, delay: timedelta) -> Job:
@@ -215,6 +219,10 @@ class PersistentQMemory(MemoryReaders):
 
     def _wait(self, job: Job, status: JobStatus, **changes: Any) -> Job:
         return self._put(job, status=status, lease_until=None, **changes)
+
+    def guard(self, job: Job, *, session: Session | Connection) -> None:
+        self._refuse(session)
+        self._held(job)
 
     def heartbeat(self, consumer: str, *, host: str, pid: int, queues: Sequence[str]) -> None:
         check_consumer(consumer)
@@ -317,7 +325,7 @@ class PersistentQMemory(MemoryReaders):
     def delete_jobs(
         self,
         *,
-        status: JobStatus | str | Iterable[JobStatus | str] | None = None,
+        status: StatusFilter = None,
         queue: str | None = None,
         up_to: int | None = None,
         limit: int = 1000,
@@ -338,10 +346,51 @@ class PersistentQMemory(MemoryReaders):
                 self._drop(job)
             return len(chosen)
 
+    def prune_jobs(
+        self,
+        status: JobStatus | str,
+        *,
+        older_than: timedelta | None = None,
+        keep: int | None = None,
+        limit: int = 1000,
+    ) -> int:
+        wanted = check_retention(status, older_than, keep)
+        check_limit(limit)
+        with self._lock:
+            last_first = sorted(
+                (job for job in self._jobs.values() if job.status == wanted and job.finished_at),
+                key=lambda job: (job.finished_at, job.id),
+                reverse=True,
+            )
+            surplus = last_first[keep:] if keep is not None else []
+            cutoff = None if older_than is None else self._now() - older_than
+            old = [job for job in last_first if cutoff and job.finished_at and job.finished_at < cutoff]
+            chosen = sorted(
+                {job.id: job for job in surplus + old}.values(), key=lambda job: (job.finished_at, job.id)
+            )
+            for job in chosen[:limit]:
+                self._drop(job)
+            return len(chosen[:limit])
+
+    def pause_queue(self, queue: str, *, lasting: timedelta | None = None) -> QueueInfo:
+        name, span = check_queue(queue), check_pause(lasting)
+        with self._lock:
+            self._pauses[name] = None if span is None else self._now() + span
+            return self._queue_info(name, self.count_jobs().get(name, {}))
+
+    def resume_queue(self, queue: str) -> QueueInfo:
+        with self._lock:
+            self._pauses.pop(check_queue(queue), None)
+            return self._queue_info(queue, self.count_jobs().get(queue, {}))
+
     def _operable(self, job_id: int, verb: str) -> Job:
         job = self.get_job(job_id)
         require_before(verb, job.id, job.status)
         return job
+
+
+def _copied(value: Mapping[str, Any], name: str = "args") -> dict[str, Any]:
+    return decode_args(encode_args(value, name)) or {}
 
 
 def _same_attempt(current: Job, job: Job) -> bool:

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import RLock
 
 from persistentq import clock
-from persistentq.checks import check_consumer, check_id, check_int, check_limit, check_queue, check_task
+from persistentq.checks import check_id, check_int, check_limit, check_queue
 from persistentq.errors import JobNotFound
 from persistentq.interface import PersistentQInterface
-from persistentq.job import (
-    ActivityBucket,
-    Attempt,
-    ConsumerInfo,
-    Job,
-    JobStatus,
-    Outcome,
-    Page,
-    check_statuses,
-    read_cursor,
-)
+from persistentq.job import ActivityBucket, Attempt, ConsumerInfo, Job, JobStatus, Outcome, Page, QueueInfo
+from persistentq.selection import JobFilter, read_cursor
 
 
 class MemoryReaders(PersistentQInterface):
@@ -40,6 +31,7 @@ class MemoryReaders(PersistentQInterface):
         self._budgets: dict[int, int] = {}
         self._history: dict[int, list[Attempt]] = {}
         self._consumers: dict[str, ConsumerInfo] = {}
+        self._pauses: dict[str, datetime | None] = {}
         self._last_id = 0
 
     def _ready(self, queue: str, consumer: str | None = None) -> list[Job]:
@@ -67,31 +59,12 @@ class MemoryReaders(PersistentQInterface):
                 ended.append(replace(running_attempt(job), ended_at=job.finished_at, outcome=Outcome.DONE))
             return ended
 
-    def list_jobs(
-        self,
-        *,
-        status: JobStatus | str | Iterable[JobStatus | str] | None = None,
-        queue: str | None = None,
-        task: str | None = None,
-        consumer: str | None = None,
-        limit: int = 100,
-        after: str | None = None,
-    ) -> Page:
+    def find_jobs(self, where: JobFilter, *, limit: int = 100, after: str | None = None) -> Page:
         check_limit(limit)
-        wanted, below = check_statuses(status), read_cursor(after)
-        for value, check in ((queue, check_queue), (task, check_task), (consumer, check_consumer)):
-            if value is not None:
-                check(value)
+        below = read_cursor(after)
         with self._lock:
-            found = [
-                job
-                for job in sorted(self._jobs.values(), key=lambda job: -job.id)
-                if (not wanted or job.status in wanted)
-                and (queue is None or job.queue == queue)
-                and (task is None or job.task == task)
-                and (consumer is None or consumer in (job.consumer, job.reserved_for))
-                and (below is None or job.id < below)
-            ]
+            newest_first = sorted(self._jobs.values(), key=lambda job: -job.id)
+        found = [job for job in newest_first if where.matches(job) and (below is None or job.id < below)]
         page = tuple(found[:limit])
         return Page(page, str(page[-1].id) if len(found) > limit else None)
 
@@ -106,6 +79,22 @@ class MemoryReaders(PersistentQInterface):
         for (queue, status), number in sorted(pairs.items()):
             counts.setdefault(queue, {})[status] = number
         return counts
+
+    def list_queues(self) -> list[QueueInfo]:
+        with self._lock:
+            counts = self.count_jobs()
+            return [self._queue_info(name, counts.get(name, {})) for name in sorted({*counts, *self._pauses})]
+
+    def _queue_info(self, name: str, counts: Mapping[JobStatus, int]) -> QueueInfo:
+        is_paused = self._is_paused(name)
+        until = self._pauses[name] if is_paused else None
+        return QueueInfo(name=name, counts=counts, is_paused=is_paused, paused_until=until)
+
+    def _is_paused(self, name: str) -> bool:
+        if name not in self._pauses:
+            return False
+        until = self._pauses[name]
+        return until is None or until > self._now()
 
     def list_consumers(self) -> list[ConsumerInfo]:
         with self._lock:

@@ -14,16 +14,16 @@ MAX_DEPTH = 64
 _ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
-def encode_args(args: Mapping[str, Any]) -> str:
-    """Return a job's arguments as JSON text.
+def encode_args(args: Mapping[str, Any], name: str = "args") -> str:
+    """Return a job's arguments, or other JSON values by name, as JSON text.
 
     Raises:
         PayloadError: not a mapping with string keys, not JSON, NaN or infinity, a NUL or a lone surrogate in a
             string, deeper than 64 levels, or more than 1 MiB of UTF-8.
     """
     if not isinstance(args, Mapping):
-        raise PayloadError("args", args, "is not a mapping of names to values")
-    return _encode("args", dict(args))
+        raise PayloadError(name, args, "is not a mapping of names to values")
+    return _encode(name, dict(args))
 
 
 def encode_result(result: object) -> str | None:

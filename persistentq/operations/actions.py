@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from persistentq.errors import InvalidArgument, JobError, PersistentQError, StorageError
 from persistentq.interface import PersistentQInterface
-from persistentq.job import JobStatus, check_statuses, statuses_before
+from persistentq.job import JobStatus, statuses_before
+from persistentq.selection import check_statuses
 
 MARKED_FAILED = "marked failed by an operator"
 

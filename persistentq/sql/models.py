@@ -94,7 +94,11 @@ def _in(statuses: frozenset[JobStatus]) -> str:
 
 
 class JobRow(Base):
-    """One job. Large columns come last, so that the others can be read without them."""
+    """One job. Large columns come last, so that the others can be read without them.
+
+    `tags` stand between commas, as in `,vip,eu,`, so that one can be looked for; `extra` holds the job's metadata, a
+    name that SQLAlchemy keeps for itself.
+    """
 
     __tablename__ = "persistentq_jobs"
 
@@ -115,8 +119,12 @@ class JobRow(Base):
     finished_at: Mapped[datetime | None]
     task: Mapped[str]
     unique_key: Mapped[str | None]
+    backoff_base_us: Mapped[int | None] = mapped_column(Int64)
+    backoff_cap_us: Mapped[int | None] = mapped_column(Int64)
+    tags: Mapped[str] = mapped_column(default="")
     error: Mapped[str | None]
     args: Mapped[str]
+    extra: Mapped[str | None] = mapped_column("metadata")
     result: Mapped[str | None]
 
     __table_args__ = (
@@ -196,6 +204,17 @@ class AttemptRow(Base):
     traceback: Mapped[str | None]
 
     __table_args__ = ({"sqlite_strict": True},)
+
+
+class PauseRow(Base):
+    """One paused queue; `paused_until` is None for a pause that does not end by itself."""
+
+    __tablename__ = "persistentq_pauses"
+    __table_args__ = ({"sqlite_strict": True},)
+
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    paused_at: Mapped[datetime]
+    paused_until: Mapped[datetime | None]
 
 
 class ConsumerRow(Base):

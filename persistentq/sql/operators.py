@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from datetime import timedelta
 
 from sqlalchemy import delete, select
 
 from persistentq.checks import check_consumer, check_id, check_limit, check_queue
 from persistentq.errors import UniqueKeyTaken
 from persistentq.failure import describe
-from persistentq.job import UNFINISHED, Job, JobStatus, Outcome, check_statuses, statuses_before
-from persistentq.sql.models import JobRow
-from persistentq.sql.readers import Readers
+from persistentq.job import UNFINISHED, Job, JobStatus, Outcome, QueueInfo, statuses_before
+from persistentq.selection import StatusFilter, check_pause, check_retention, check_statuses
+from persistentq.sql import statements
+from persistentq.sql.models import MICROSECOND, JobRow, PauseRow
+from persistentq.sql.readers import Readers, queue_info
 from persistentq.sql.rows import to_job
 from persistentq.sql.settling import finish, give_back, note, operable_row, read_clock, wait
 
@@ -69,7 +71,7 @@ class Operators(Readers):
     def delete_jobs(
         self,
         *,
-        status: JobStatus | str | Iterable[JobStatus | str] | None = None,
+        status: StatusFilter = None,
         queue: str | None = None,
         up_to: int | None = None,
         limit: int = 1000,
@@ -84,3 +86,34 @@ class Operators(Readers):
             # The status is checked again in the DELETE: a job may have been taken meanwhile (PostgreSQL).
             gone = delete(JobRow).where(JobRow.id.in_(chosen), JobRow.status.in_(sorted(wanted)))
             return connection.execute(gone).rowcount
+
+    def prune_jobs(
+        self,
+        status: JobStatus | str,
+        *,
+        older_than: timedelta | None = None,
+        keep: int | None = None,
+        limit: int = 1000,
+    ) -> int:
+        wanted = check_retention(status, older_than, keep)
+        older_us = None if older_than is None else older_than // MICROSECOND
+        with self._write() as connection:
+            return connection.execute(statements.surplus(wanted, older_us, keep, check_limit(limit))).rowcount
+
+    def pause_queue(self, queue: str, *, lasting: timedelta | None = None) -> QueueInfo:
+        name, span = check_queue(queue), check_pause(lasting)
+        with self._orm() as session:
+            now = read_clock(session)
+            row = session.get(PauseRow, name, with_for_update=True)
+            if row is None:
+                row = PauseRow(queue=name, paused_at=now)
+                session.add(row)
+            row.paused_until = None if span is None else now + span
+        return queue_info(name, self.count_jobs().get(name, {}), row, now)
+
+    def resume_queue(self, queue: str) -> QueueInfo:
+        name = check_queue(queue)
+        with self._orm() as session:
+            session.execute(delete(PauseRow).where(PauseRow.queue == name))
+            now = read_clock(session)
+        return queue_info(name, self.count_jobs().get(name, {}), None, now)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Label, bindparam, func, or_, select, type_coerce
 
-from persistentq.checks import check_consumer, check_id, check_int, check_limit, check_queue, check_task
+from persistentq.checks import check_id, check_int, check_limit, check_queue
 from persistentq.errors import JobNotFound
 from persistentq.interface import PersistentQInterface
-from persistentq.job import (
-    ActivityBucket,
-    Attempt,
-    ConsumerInfo,
-    Job,
-    JobStatus,
-    Outcome,
-    Page,
-    check_statuses,
-    read_cursor,
+from persistentq.job import ActivityBucket, Attempt, ConsumerInfo, Job, JobStatus, Outcome, Page, QueueInfo
+from persistentq.selection import JobFilter, read_cursor
+from persistentq.sql.models import (
+    EPOCH,
+    MICROSECOND,
+    READY_ORDER,
+    AttemptRow,
+    ConsumerRow,
+    Int64,
+    JobRow,
+    PauseRow,
 )
-from persistentq.sql.models import EPOCH, MICROSECOND, READY_ORDER, AttemptRow, ConsumerRow, Int64, JobRow
 from persistentq.sql.rows import current_attempt, to_attempt, to_job
 from persistentq.sql.settling import read_clock
 from persistentq.sql.transactions import Transactions
@@ -48,27 +48,9 @@ class Readers(Transactions, PersistentQInterface):
             ended = select(AttemptRow).where(AttemptRow.job_id == job_id).order_by(AttemptRow.attempt)
             return [to_attempt(one) for one in session.scalars(ended)] + current_attempt(to_job(row))
 
-    def list_jobs(
-        self,
-        *,
-        status: JobStatus | str | Iterable[JobStatus | str] | None = None,
-        queue: str | None = None,
-        task: str | None = None,
-        consumer: str | None = None,
-        limit: int = 100,
-        after: str | None = None,
-    ) -> Page:
+    def find_jobs(self, where: JobFilter, *, limit: int = 100, after: str | None = None) -> Page:
         check_limit(limit)
-        conditions: list[ColumnElement[bool]] = []
-        if wanted := check_statuses(status):
-            conditions.append(JobRow.status.in_(wanted))
-        if queue is not None:
-            conditions.append(JobRow.queue == check_queue(queue))
-        if task is not None:
-            conditions.append(JobRow.task == check_task(task))
-        if consumer is not None:
-            name = check_consumer(consumer)
-            conditions.append(or_(JobRow.consumer == name, JobRow.reserved_for == name))
+        conditions = _conditions(where)
         if (below := read_cursor(after)) is not None:
             conditions.append(JobRow.id < below)
         statement = select(JobRow).where(*conditions).order_by(JobRow.id.desc()).limit(limit + 1)
@@ -91,6 +73,16 @@ class Readers(Transactions, PersistentQInterface):
         for queue, status, number in sorted(rows, key=lambda row: (row[0], ORDER[row[1]])):
             counts.setdefault(queue, {})[JobStatus(status)] = number
         return counts
+
+    def list_queues(self) -> list[QueueInfo]:
+        counts = self.count_jobs()
+        with self._orm(read_only=True) as session:
+            pauses = {row.queue: row for row in session.scalars(select(PauseRow))}
+            now = read_clock(session)
+        return [
+            queue_info(name, counts.get(name, {}), pauses.get(name), now)
+            for name in sorted({*counts, *pauses})
+        ]
 
     def list_consumers(self) -> list[ConsumerInfo]:
         busy = select(JobRow.consumer, func.count()).where(JobRow.status == JobStatus.PROCESSING)
@@ -130,6 +122,38 @@ class Readers(Transactions, PersistentQInterface):
         return [
             ActivityBucket(start + n * step, done_by.get(n, 0), failed_by.get(n, 0)) for n in range(buckets)
         ]
+
+
+def queue_info(
+    name: str, counts: Mapping[JobStatus, int], pause: PauseRow | None, now: datetime
+) -> QueueInfo:
+    """Return what is known of a queue; a pause whose time has passed is none."""
+    until = pause.paused_until if pause is not None else None
+    is_paused = pause is not None and (until is None or until > now)
+    return QueueInfo(name=name, counts=counts, is_paused=is_paused, paused_until=until if is_paused else None)
+
+
+def _conditions(where: JobFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if where.status:
+        conditions.append(JobRow.status.in_(where.status))
+    if where.queue is not None:
+        conditions.append(JobRow.queue == where.queue)
+    if where.task is not None:
+        conditions.append(JobRow.task == where.task)
+    if where.consumer is not None:
+        conditions.append(or_(JobRow.consumer == where.consumer, JobRow.reserved_for == where.consumer))
+    if where.tag is not None:
+        conditions.append(JobRow.tags.contains(f",{where.tag},", autoescape=True))
+    if where.error is not None:
+        conditions.append(JobRow.error.icontains(where.error, autoescape=True))
+    if where.min_attempts is not None:
+        conditions.append(JobRow.attempt >= where.min_attempts)
+    if where.created_from is not None:
+        conditions.append(JobRow.created_at >= where.created_from)
+    if where.created_before is not None:
+        conditions.append(JobRow.created_at < where.created_before)
+    return conditions
 
 
 def _bucket(moment: Any, start: datetime, step: timedelta) -> Label[int]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from persistentq.backoff import Backoff
 from persistentq.job import Attempt, Job, JobStatus, Outcome
 from persistentq.payload import decode_args, decode_result
-from persistentq.sql.models import AttemptRow, JobRow
+from persistentq.sql.models import MICROSECOND, AttemptRow, JobRow
 
 JOB_COLUMNS = JobRow.__table__.columns
 UNDECODABLE = "the stored arguments are not a JSON object"
@@ -31,11 +32,25 @@ def to_job(row: Any, *, duplicate: bool = False) -> Job:
         consumer=row.consumer,
         reserved_for=row.reserved_for,
         unique_key=row.unique_key,
+        tags=tuple(filter(None, row.tags.split(","))),
+        metadata=decode_args(_metadata(row)) or {},
+        backoff=_backoff(row),
         result=decode_result(row.result),
         error=row.error,
         cancel_requested=bool(row.cancel_requested),
         duplicate=duplicate,
     )
+
+
+def _metadata(row: Any) -> str | None:
+    text: str | None = row.extra if isinstance(row, JobRow) else row.metadata
+    return text
+
+
+def _backoff(row: Any) -> Backoff | None:
+    if row.backoff_base_us is None or row.backoff_cap_us is None:
+        return None
+    return Backoff(row.backoff_base_us * MICROSECOND, row.backoff_cap_us * MICROSECOND)
 
 
 def is_decodable(row: Any) -> bool:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Delete,
+    Exists,
     Select,
     Update,
     bindparam,
@@ -16,6 +18,7 @@ from sqlalchemy import (
     delete,
     func,
     null,
+    or_,
     select,
     tuple_,
     type_coerce,
@@ -33,6 +36,7 @@ from persistentq.sql.models import (
     ConsumerRow,
     Int64,
     JobRow,
+    PauseRow,
     database_now,
 )
 from persistentq.sql.rows import JOB_COLUMNS
@@ -55,6 +59,10 @@ def insert_job(facts: DialectFacts) -> Any:
             max_attempts=bindparam("attempts"),
             budget=bindparam("attempts"),
             unique_key=bindparam("unique_key"),
+            tags=bindparam("tags"),
+            extra=bindparam("extra"),
+            backoff_base_us=bindparam("backoff_base_us"),
+            backoff_cap_us=bindparam("backoff_cap_us"),
             created_at=database_now(),
             run_at=run_at,
             status=case((run_at > database_now(), JobStatus.SCHEDULED), else_=JobStatus.PENDING),
@@ -89,7 +97,9 @@ def expired(limit: int) -> Select[int]:
 
 def claim(queue: str, consumer: str, limit: int, lease_us: int) -> Update:
     """G2, G3, G5: take the first ready jobs of a queue, counting the attempt in the same statement."""
-    ready = select(JobRow.id, JobRow.priority, JobRow.run_at).where(READY, JobRow.queue == queue)
+    ready = select(JobRow.id, JobRow.priority, JobRow.run_at).where(
+        READY, JobRow.queue == queue, ~is_paused(queue)
+    )
     order = (JobRow.priority.desc(), JobRow.run_at, JobRow.id)
     # Two arms, each on its own index: jobs that are reserved for others are never looked at.
     arms = [
@@ -111,6 +121,12 @@ def claim(queue: str, consumer: str, limit: int, lease_us: int) -> Update:
         )
         .returning(*JOB_COLUMNS)
     )
+
+
+def is_paused(queue: str) -> Exists:
+    """Whether the queue has a pause that lasts."""
+    lasts = PauseRow.paused_until.is_(None) | (_micros(PauseRow.paused_until) > database_now())
+    return select(PauseRow.queue).where(PauseRow.queue == queue, lasts).exists()
 
 
 def complete(held: Sequence[tuple[int, str, int]], result: str | None = None) -> Update:
@@ -135,6 +151,11 @@ def completed(held: Sequence[tuple[int, str, int]]) -> Select[int]:
     return select(JobRow.id).where(JobRow.status == JobStatus.DONE, _held(held))
 
 
+def guard(held: Sequence[tuple[int, str, int]]) -> Update:
+    """G2: write to the row, so that nobody can take the job before the transaction ends."""
+    return update(JobRow).where(HELD, _held(held)).values(lease_until=JobRow.lease_until).returning(JobRow.id)
+
+
 def extend(held: Sequence[tuple[int, str, int]], lease_us: int) -> Update:
     """G4: renew the leases that are still held, from now."""
     return (
@@ -150,6 +171,19 @@ def forget_consumers(silent_us: int) -> Delete:
     busy = select(JobRow.id).where(HELD, JobRow.consumer == ConsumerRow.id).exists()
     silent = _micros(ConsumerRow.heartbeat_at) < database_now() - bindparam(None, silent_us, BigInteger)
     return delete(ConsumerRow).where(silent, ~busy)
+
+
+def surplus(status: JobStatus, older_us: int | None, keep: int | None, limit: int) -> Delete:
+    """Delete the finished jobs that retention no longer wants, those that finished first first."""
+    ended = select(JobRow.id).where(JobRow.status == status, JobRow.finished_at.is_not(None))
+    kept = ended.order_by(JobRow.finished_at.desc(), JobRow.id.desc()).limit(keep).subquery()
+    unwanted: list[ColumnElement[bool]] = []
+    if older_us is not None:
+        unwanted.append(_micros(JobRow.finished_at) < database_now() - bindparam(None, older_us, BigInteger))
+    if keep is not None:
+        unwanted.append(JobRow.id.not_in(select(kept.c.id)))
+    first = ended.where(or_(*unwanted)).order_by(JobRow.finished_at, JobRow.id).limit(limit)
+    return delete(JobRow).where(JobRow.id.in_(first), JobRow.status == status)
 
 
 def unfinished_with(unique_key: str) -> Select[JobRow]:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, select
 from sqlalchemy.orm import Session
 
-from persistentq.backoff import backoff
+from persistentq.backoff import DEFAULT
 from persistentq.checks import check_consumer, check_int, check_limit, check_queue, check_span, check_text
 from persistentq.errors import LeaseLost
 from persistentq.failure import describe
@@ -79,6 +79,10 @@ class PersistentQSQLAlchemy(Operators):
             "priority": new.priority,
             "attempts": new.max_attempts or self._defaults.max_attempts,
             "unique_key": new.unique_key,
+            "tags": f",{','.join(new.tags)}," if new.tags else "",
+            "extra": encode_args(new.metadata, "metadata") if new.metadata else None,
+            "backoff_base_us": new.backoff and new.backoff.base // MICROSECOND,
+            "backoff_cap_us": new.backoff and new.backoff.cap // MICROSECOND,
             "at": None if new.run_at is None else (new.run_at - EPOCH) // MICROSECOND,
             "delay_us": (new.delay or timedelta(0)) // MICROSECOND,
         }
@@ -146,7 +150,8 @@ class PersistentQSQLAlchemy(Operators):
         delay: timedelta | None = None,
     ) -> Job:
         failure = describe(error)
-        pause = backoff(job.attempt, random.random()) if delay is None else _delay(delay)
+        rule = job.backoff or DEFAULT
+        pause = rule.delay(job.attempt, random.random()) if delay is None else _delay(delay)
         with self._orm() as session:
             row, now = held_row(session, job), read_clock(session)
             note(session, row, Outcome.FAILED, now, failure)
@@ -190,6 +195,11 @@ class PersistentQSQLAlchemy(Operators):
                     (row.id, to_job(row)) for row in connection.execute(statements.extend(held, span))
                 )
         return [renewed[job.id] for job in given if job.id in renewed]
+
+    def guard(self, job: Job, *, session: Session | Connection) -> None:
+        with self._write(session) as connection:
+            if connection.execute(statements.guard(identities([job]))).one_or_none() is None:
+                raise LeaseLost(job.id, job.consumer or "", job.attempt)
 
     def heartbeat(self, consumer: str, *, host: str, pid: int, queues: Sequence[str]) -> None:
         check_consumer(consumer)

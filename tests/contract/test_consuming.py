@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from persistentq import (
+    Backoff,
     InvalidArgument,
     Job,
     JobStatus,
@@ -198,6 +199,16 @@ def test_a_failed_attempt_is_retried_after_a_pause(queue: PersistentQInterface, 
     assert queue.dequeue("c") == []
     let_pass(5)
     assert take(queue).attempt == 2
+
+
+def test_a_job_may_have_a_backoff_of_its_own(queue: PersistentQInterface, let_pass: LetPass) -> None:
+    queue.enqueue("t", max_attempts=9, backoff=Backoff(timedelta(hours=1), timedelta(hours=3)))
+    for longest in (1, 2, 3, 3):
+        job = take(queue)
+        waiting = queue.fail(job, "no")
+        wait = waiting.run_at - (job.started_at or job.created_at)
+        assert timedelta(hours=longest) / 2 <= wait <= timedelta(hours=longest, seconds=5)
+        let_pass(3 * 3600 + 5)
 
 
 def test_after_the_last_attempt_a_job_is_failed_with_every_error_kept(queue: PersistentQInterface) -> None:

@@ -272,7 +272,18 @@ def test_list_jobs_filters(queue: PersistentQInterface) -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [{"status": "nope"}, {"limit": 0}, {"limit": 1001}, {"after": "x"}, {"queue": "a b"}, {"task": "a b"}],
+    [
+        {"status": "nope"},
+        {"limit": 0},
+        {"limit": 1001},
+        {"after": "x"},
+        {"queue": "a b"},
+        {"task": "a b"},
+        {"tag": ","},
+        {"error": ""},
+        {"min_attempts": -1},
+        {"created_from": 5},
+    ],
 )
 def test_bad_filters_are_refused(queue: PersistentQInterface, bad: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument):

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from persistentq import (
+    Backoff,
     InvalidArgument,
     JobStatus,
     NewJob,
@@ -127,6 +128,11 @@ def test_a_unique_key_is_held_while_unfinished(queue: PersistentQInterface) -> N
         {"unique_key": "k" * 256},
         {"unique_key": "nul\0"},
         {"unique_key": "\ud800"},
+        {"tags": ["two words"]},
+        {"tags": ["a,b"]},
+        {"tags": ["t"] * 21},
+        {"metadata": {"v": math.nan}},
+        {"metadata": "text"},
     ],
 )
 def test_bad_values_are_refused_before_anything_is_written(
@@ -213,6 +219,15 @@ def test_what_enqueue_was_given_may_change_later(queue: PersistentQInterface) ->
     job = queue.enqueue("t", args)
     args["list"].append(2)
     assert queue.get_job(job.id).args == {"list": [1]}
+
+
+def test_tags_metadata_and_backoff_are_kept(queue: PersistentQInterface) -> None:
+    rule = Backoff(timedelta(seconds=0.5), timedelta(seconds=90))
+    job = queue.enqueue("t", tags=["vip", "eu"], metadata={"by": "a@example.org"}, backoff=rule)
+    assert (job.tags, dict(job.metadata), job.backoff) == (("vip", "eu"), {"by": "a@example.org"}, rule)
+    assert queue.get_job(job.id) == job
+    plain = queue.enqueue("t")
+    assert (plain.tags, dict(plain.metadata), plain.backoff) == ((), {}, None)
 
 
 def test_both_implementations_know_the_same_methods() -> None:

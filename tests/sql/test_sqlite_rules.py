@@ -336,6 +336,21 @@ def test_completion_joins_the_callers_transaction(queue: PersistentQSQLAlchemy) 
         assert connection.exec_driver_sql("SELECT n FROM effects").scalars().all() == [2]
 
 
+def test_a_guard_makes_the_callers_transaction_fail_once_the_lease_is_lost(
+    queue: PersistentQSQLAlchemy,
+) -> None:
+    """G6."""
+    queue.enqueue("t")
+    (job,) = queue.dequeue("c")
+    with Session(queue.engine) as session:
+        queue.guard(job, session=session)
+        session.commit()
+    assert queue.get_job(job.id) == job
+    queue.assign_job(job.id, "other")
+    with Session(queue.engine) as session, pytest.raises(LeaseLost):
+        queue.guard(job, session=session)
+
+
 def test_a_session_of_another_driver_is_refused(queue: PersistentQSQLAlchemy, path: Path) -> None:
     """S8: two SQLite libraries on one file in one process drop each other's locks."""
     engine = create_engine(f"sqlite:///{path}")

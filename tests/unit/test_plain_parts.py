@@ -7,6 +7,7 @@ import signal
 import threading
 import unicodedata
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,7 +31,7 @@ from persistentq import (
     UniqueKeyTaken,
     errors,
 )
-from persistentq.backoff import BASE, CAP, backoff
+from persistentq.backoff import DEFAULT, LONGEST, Backoff
 from persistentq.clock import Bell, Deadline
 from persistentq.job import FINISHED, TRANSITIONS, UNFINISHED, statuses_before
 from persistentq.text import GLYPHS, ago, safe
@@ -51,17 +52,28 @@ EXAMPLES: list[PersistentQError] = [
 ]
 
 
-@given(attempt=st.integers(-5, 10**9), jitter=st.floats(0, 1))
-def test_backoff_is_bounded(attempt: int, jitter: float) -> None:
-    wait = backoff(attempt, jitter)
-    assert BASE / 2 <= wait <= CAP
+SPANS = st.timedeltas(timedelta(0), LONGEST)
+
+
+@given(attempt=st.integers(-5, 10**9), jitter=st.floats(0, 1), one=SPANS, other=SPANS)
+def test_backoff_is_bounded(attempt: int, jitter: float, one: timedelta, other: timedelta) -> None:
+    rule = Backoff(min(one, other), max(one, other))
+    assert rule.base / 2 <= rule.delay(attempt, jitter) <= rule.cap
 
 
 def test_backoff_doubles_up_to_its_cap() -> None:
-    waits = [backoff(attempt, 1.0) for attempt in range(1, 14)]
+    waits = [DEFAULT.delay(attempt, 1.0) for attempt in range(1, 14)]
     assert waits[:4] == [timedelta(seconds=n) for n in (1, 2, 4, 8)]
-    assert waits[-1] == CAP
-    assert backoff(3, 0.0) == backoff(3, 1.0) / 2
+    assert waits[-1] == DEFAULT.cap == timedelta(hours=1)
+    assert DEFAULT.delay(3, 0.0) == DEFAULT.delay(3, 1.0) / 2
+
+
+@pytest.mark.parametrize(
+    "bad", [(timedelta(-1), LONGEST), (LONGEST, timedelta(1)), (timedelta(0), LONGEST * 2), (1, LONGEST)]
+)
+def test_bad_backoffs_are_refused(bad: Any) -> None:
+    with pytest.raises(InvalidArgument):
+        Backoff(*bad)
 
 
 @pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
