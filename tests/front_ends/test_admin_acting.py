@@ -276,7 +276,14 @@ def test_file_deletion_takes_only_what_no_job_needs(
     monkeypatch.chdir(tmp_path)
     code, out, _ = run("delete-job-files", "--directory", ".", "--yes", "--output", "json")
     assert code == 0
-    assert json.loads(out) == {"schema": 1, "deleted": 2, "bytes": size, "in_use": 1, "fresh": 0, "refused": 0}
+    assert json.loads(out) == {
+        "schema": 1,
+        "deleted": 2,
+        "bytes": size,
+        "in_use": 1,
+        "fresh": 0,
+        "refused": 0,
+    }
     assert {name for name, path in files.items() if path.exists()} == {"needed", "foreign"}
 
 

@@ -1,0 +1,105 @@
+"""The lines above the table: the database and how fresh its data is, the counts, what the table shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from persistentq.errors import PersistentQError, StorageUnavailable
+from persistentq.operations import GLYPHS, ago, safe
+
+from .cells import Click, Line, fit, flow, plain
+from .help import help_lines
+from .moves import show_status
+from .state import FILTERS, Place, State
+from .wording import number_text
+
+NAME = "persistentq  "
+GRACE = timedelta(seconds=1.5)
+"""What is read may come so much later than it was promised before it counts as stale."""
+
+ROOM_FOR_LOCATION = 24
+
+
+def header_lines(state: State, now: datetime, click: Click) -> list[Line]:
+    """Return as many lines as `state.header_lines` says."""
+    counts = flow(_counts(state, click), state.columns)
+    return [
+        _first_line(state, now),
+        *[*counts, []][: state.header_lines - 2],
+        plain(_caption(state), "class:title"),
+    ]
+
+
+def freshness(state: State, now: datetime) -> tuple[str, str]:
+    """Return style and words for how far the data can be trusted."""
+    if state.snapshot is None:
+        return ("class:stale", "NO DATA") if state.problem else ("", "opening …")
+    age = max(timedelta(0), now - state.snapshot.read_at)
+    if state.problem is not None:
+        return "class:stale", f"STALE {ago(age)}: {_reason(state.problem)}"
+    if age > state.snapshot.next_in + GRACE:
+        return "class:stale", f"STALE {ago(age)}: the database does not answer"
+    return "class:live", f"live {state.snapshot.read_at:%H:%M:%S} UTC"
+
+
+def _reason(problem: Exception) -> str:
+    if isinstance(problem, StorageUnavailable):
+        return safe(f"database {problem.problem}")
+    return safe(problem.summary if isinstance(problem, PersistentQError) else repr(problem))
+
+
+def _first_line(state: State, now: datetime) -> Line:
+    style, words = freshness(state, now)
+    longest = state.columns - len(NAME) - ROOM_FOR_LOCATION
+    words = words if len(words) <= longest else fit(words, longest)
+    location = safe(state.snapshot.location if state.snapshot else state.location)
+    room = state.columns - len(NAME) - len(words) - 1
+    if len(location) > room:
+        location = "…" + location[1 - room :]  # The file's name is at the end.
+    return [("class:title", NAME), ("", fit(location, room + 1)), (style, words)]
+
+
+def _counts(state: State, click: Click) -> Iterator[Line]:
+    counts = state.snapshot.counts if state.snapshot else {}
+    for status in FILTERS:
+        number = sum(counts.values()) if status is None else counts.get(status, 0)
+        word = f"{GLYPHS[status]} {status}" if status else "all"
+        text = f"{word} {number_text(number) if state.snapshot else '?'}"
+        is_chosen = status is state.only_status and state.place is Place.JOBS
+        style = "class:chosen" if is_chosen else f"class:status.{status}" if status else ""
+        yield [(style, f"[{text}]" if is_chosen else f" {text} ", click(show_status(status), None))]
+
+
+def _caption(state: State) -> str:
+    if state.place is Place.HELP:
+        count = len(help_lines(state.columns))
+        return f"help · lines {state.scroll + 1} to {min(count, state.scroll + state.body_lines)} of {count}"
+    parts = ["consumers"] if state.place is Place.CONSUMERS else ["jobs", *_about_the_list(state)]
+    if state.snapshot:
+        alive = sum(consumer.is_alive for consumer in state.consumers)
+        parts.append(f"{alive} of {len(state.consumers)} consumers alive")
+    return " · ".join(parts)
+
+
+def _about_the_list(state: State) -> Iterator[str]:
+    if state.only_status:
+        yield str(state.only_status)
+    if state.only_consumer:
+        yield f"of {safe(state.only_consumer)}"
+    yield f"page {len(state.pages)}{_of_pages(state)}"
+    if state.marks:
+        gone = len(state.snapshot.gone & state.marks) if state.snapshot else 0
+        yield f"{len(state.marks):,} marked" + (f", {gone:,} of them gone" if gone else "")
+    if state.snapshot and not state.is_current:
+        yield "reading …"
+    elif state.job_id is not None and all(job.id != state.job_id for job in state.jobs):
+        yield f"job {state.job_id} is selected, on another page"
+
+
+def _of_pages(state: State) -> str:
+    if state.snapshot is None or state.only_consumer is not None:
+        return ""  # How many jobs a consumer has is not counted.
+    counts = state.snapshot.counts
+    total = sum(counts.values()) if state.only_status is None else counts.get(state.only_status, 0)
+    return f" of {max(len(state.pages), -(-total // state.page_size)):,}"

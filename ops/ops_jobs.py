@@ -1,0 +1,211 @@
+"""The jobs page: filters, one page of jobs, what may be done with the chosen ones, the details of a single one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+import ops_actions
+import ops_data
+import ops_details
+import ops_live
+import ops_states
+from ops_data import Filters, JobPage, Target
+from ops_live import Reading
+from persistentq.errors import InvalidArgument
+from persistentq.job import JobStatus
+
+ROW, HEAD, MOST_ROWS = 35, 38, 14
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The page of jobs that is on the screen.
+
+    A selection is a list of row numbers. The table's key changes with the jobs, so a click on an older page that is
+    still on its way can never choose another job; and with each action, so that nothing stays chosen.
+    """
+
+    question: tuple[Filters, str | None]
+    acts: int
+    reading: Reading[JobPage]
+
+    @property
+    def key(self) -> str:
+        """The name of the table's state."""
+        return f"jobs-{self.acts}-{hash(tuple(target.id for target in self.reading.value.targets))}"
+
+    @property
+    def chosen(self) -> list[Target]:
+        """The jobs whose rows are selected."""
+        rows = st.session_state.get(self.key, {}).get("selection", {}).get("rows", [])
+        return [self.reading.value.targets[row] for row in rows if row < len(self.reading.value.targets)]
+
+
+def show() -> None:
+    """Draw the page; the part below the filters is drawn again and again."""
+    filters = choose_filters()
+    ops_actions.last_result()
+    ops_live.live(lambda: jobs(filters))
+
+
+def choose_filters() -> Filters:
+    """Draw the filters; their values are in the address."""
+    names = ops_live.read(ops_data.read_names).value
+    st.pills(
+        "Status",
+        [str(status) for status in JobStatus],
+        selection_mode="multi",
+        key="status",
+        bind="query-params",
+    )
+    queue, task, consumer, clear = st.columns([3, 3, 3, 1], vertical_alignment="bottom")
+    with queue:
+        st.selectbox(
+            "Queue",
+            names.queues,
+            index=None,
+            placeholder="any",
+            key="queue",
+            bind="query-params",
+            accept_new_options=True,
+        )
+    with task:
+        st.text_input("Task", placeholder="any; the whole name", key="task", bind="query-params")
+    with consumer:
+        st.selectbox(
+            "Consumer",
+            names.consumers,
+            index=None,
+            placeholder="any",
+            key="consumer",
+            bind="query-params",
+            accept_new_options=True,
+        )
+    with clear:
+        st.button("Clear", on_click=clear_filters, help="Show all jobs")
+    chosen = st.session_state
+    return Filters(
+        tuple(chosen["status"]), chosen["queue"] or "", chosen["task"].strip(), chosen["consumer"] or ""
+    )
+
+
+def clear_filters() -> None:
+    """Show all jobs, from the newest on."""
+    st.session_state.update(status=[], queue=None, task="", consumer=None)
+    newest()
+
+
+def newest() -> None:
+    """Go to the first page."""
+    st.session_state["trail"] = []
+    st.query_params.pop("after", None)
+
+
+def jobs(filters: Filters) -> None:
+    """Draw one page of jobs and everything about the selection."""
+    try:
+        shown = current_page(filters)
+    except InvalidArgument as error:
+        ops_states.explain(error)
+        return
+    page = shown.reading.value
+    if not page.targets:
+        nothing_found(shown)
+        return
+    ops_actions.bar(shown.chosen)
+    table(shown)
+    turn_pages(shown)
+    if len(shown.chosen) == 1:
+        st.divider()
+        one = shown.chosen[0].id
+        ops_details.draw(one)
+        st.page_link(
+            "ops_job.py", label="The page of this job", icon=":material/link:", query_params={"job": str(one)}
+        )
+
+
+def current_page(filters: Filters) -> Shown:
+    """Read the page that the address names; while rows are selected, keep the one on the screen as it is."""
+    if st.session_state.setdefault("trail_for", filters) != filters:
+        st.session_state["trail_for"] = filters
+        newest()
+    question = filters, st.query_params.get("after")
+    shown: Shown | None = st.session_state.get("shown")
+    acts = ops_actions.acts_so_far()
+    if shown and (shown.question, shown.acts) == (question, acts) and shown.chosen:
+        return shown
+    shown = Shown(question, acts, ops_live.read(ops_data.read_page, *question))
+    st.session_state["shown"] = shown
+    return shown
+
+
+def nothing_found(shown: Shown) -> None:
+    """Say why the table is empty."""
+    filters, after = shown.question
+    ops_states.as_of(shown.reading.at, shown.reading.problem)
+    if not filters and after is None:
+        ops_states.no_jobs()
+        return
+    what = "No job matches these filters" if filters else "There are no older jobs"
+    st.info(f"{what}. Clear shows all jobs.", icon=":material/filter_alt:")
+
+
+def table(shown: Shown) -> None:
+    """Draw the jobs; the checkbox of a row chooses its job."""
+    page = shown.reading.value
+    st.dataframe(
+        page.frame,
+        key=shown.key,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="multi-row",
+        height=HEAD + ROW * min(len(page.targets), MOST_ROWS),
+        alt=f"{len(page.targets)} jobs, newest first",
+        placeholder="",
+        column_config={
+            "id": st.column_config.NumberColumn(format="%d"),
+            "created": st.column_config.DatetimeColumn(format="MMM D, HH:mm:ss", timezone="UTC"),
+        },
+    )
+
+
+def turn_pages(shown: Shown) -> None:
+    """Draw where in the list this page is, and the ways to the others."""
+    page, after = shown.reading.value, shown.question[1]
+    first, last = page.targets[0].id, page.targets[-1].id
+    kind = "match" if shown.question[0] else "in all"
+    total = "" if page.total is None else f" · {page.total:,} {kind}"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Newer", icon=":material/chevron_left:", disabled=after is None, on_click=_newer, key="newer"
+        )
+        st.button(
+            "Older",
+            icon=":material/chevron_right:",
+            icon_position="right",
+            disabled=page.next is None,
+            on_click=_older,
+            args=(after, page.next),
+            key="older",
+        )
+        st.text(f"Jobs {first} to {last}{total}", width="content")
+    ops_states.as_of(shown.reading.at, shown.reading.problem)
+
+
+def _older(here: str | None, there: str) -> None:
+    st.session_state.setdefault("trail", []).append(here)
+    st.query_params["after"] = there
+
+
+def _newer() -> None:
+    # Without a trail the address was opened as a link; only the newest page is known then.
+    trail: list[str | None] = st.session_state.get("trail", [])
+    if (after := trail.pop() if trail else None) is None:
+        newest()
+    else:
+        st.query_params["after"] = after
+
+
+show()

@@ -1,0 +1,53 @@
+"""Every page's frame: may it be shown at all, is there a queue, which page, how often to read."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+import ops_actions
+import ops_guard
+import ops_live
+import ops_states
+from persistentq.errors import DatabaseMissing, PersistentQError
+from persistentq.operations import safe
+
+
+def show() -> None:
+    """Draw the page that the address names."""
+    st.set_page_config(page_title="persistentq", layout="wide")
+    if why := ops_guard.refusal(st.get_option("server.address")):
+        ops_states.other_machines_refused(why)
+        return
+    job_page = st.Page("ops_job.py", title="Job", url_path="job")
+    page = st.navigation(
+        [
+            st.Page("ops_overview.py", title="Overview", default=True),
+            st.Page("ops_jobs.py", title="Jobs", url_path="jobs"),
+            job_page,
+        ],
+        position="top",
+    )
+    if "job" in st.query_params and page != job_page:
+        st.switch_page(job_page, query_params={"job": st.query_params["job"]})
+    try:
+        head(ops_live.where())
+        page.run()
+        ops_actions.open_question()
+    except DatabaseMissing as error:
+        ops_states.no_database(error.location)
+        ops_live.draw_again_soon()
+    except PersistentQError as error:
+        ops_states.explain(error)
+        ops_live.draw_again_soon()
+
+
+def head(location: str) -> None:
+    """Draw the line above every page."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.text(safe(location), width="content")
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            st.caption("Refresh every", width="content")
+            ops_live.choose_interval()
+
+
+show()

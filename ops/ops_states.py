@@ -1,0 +1,77 @@
+"""What the page says when there is nothing to show: no database, no job, a lock, or what else is wrong."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import streamlit as st
+
+import ops_guard
+from ops_text import moment, plain, span
+from persistentq import clock
+from persistentq.errors import PersistentQError, StorageUnavailable
+
+LOOK_AGAIN = timedelta(seconds=2)
+# In a wheel this folder lies inside the library; there the programs have other names, and there is no Makefile.
+IN_CHECKOUT = not Path(__file__).resolve().parents[1].joinpath("launch.py").is_file()
+
+
+def _program(name: str) -> str:
+    return f"python -m {name}.{name}" if IN_CHECKOUT else f"persistentq {name}"
+
+
+def explain(error: PersistentQError) -> None:
+    """Say what is wrong and what to do about it."""
+    st.error(plain(error.summary), icon=":material/error:")
+    if error.hint:
+        st.caption(plain(error.hint))
+
+
+def no_database(location: str) -> None:
+    """Say where the queue was looked for, and how one comes to be."""
+    st.subheader("There is no queue yet", anchor=False)
+    st.text("The dashboard looked for its database here:")
+    st.code(location, language=None, wrap_lines=True)
+    st.text("To start one:")
+    everything = ["make run"] if IN_CHECKOUT else []
+    _commands(*everything, _program("producer"))
+    st.caption(
+        "This page appears by itself as soon as the database does. QUEUE_DB_FILE or QUEUE_DB_URL, in the "
+        "environment or in .env, name another one."
+    )
+
+
+def no_jobs() -> None:
+    """Say that the queue is empty and how a first job comes in."""
+    st.info("The queue is empty. A first job, and a consumer that does it:", icon=":material/inbox:")
+    _commands(f"{_program('producer')} --count 1", f"{_program('consumer')} --burst")
+
+
+def nobody_works(waiting: int) -> None:
+    """Warn that jobs are ready and nobody takes them."""
+    jobs = "1 job is" if waiting == 1 else f"{waiting:,} jobs are"
+    st.warning(f"{jobs} pending and no consumer is alive. To start some:", icon=":material/warning:")
+    supervised = ["supervisorctl -c supervisor/supervisord.conf start consumer:*"] if IN_CHECKOUT else []
+    _commands(*supervised, _program("consumer"))
+
+
+def _commands(*lines: str) -> None:
+    st.code("\n".join(lines), language="bash", wrap_lines=True)
+
+
+def as_of(at: datetime, problem: StorageUnavailable | None) -> None:
+    """Say when the data was read; if it is not of now, say so and why."""
+    if problem is None:
+        st.caption(f"as of {moment(at)}")
+        return
+    age = span(clock.now() - at)
+    st.warning(
+        f"{plain(problem.summary)}. What you see is of {moment(at)}, {age} ago.", icon=":material/lock_clock:"
+    )
+
+
+def other_machines_refused(why: str) -> None:
+    """Say that this server may be reached by others and therefore shows nothing."""
+    st.error(plain(why), icon=":material/lock:")
+    st.caption(plain(ops_guard.HINT))

@@ -1,0 +1,221 @@
+"""The dashboard as an operator has it: a real server, a real browser, a real database."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from ops_data import PAGE
+from persistentq import JobStatus, NewJob, PersistentQInterface, open_queue
+from persistentq.clock import Deadline
+from tests.front_ends.ops_kit import (
+    HOSTILE,
+    Server,
+    a_browser,
+    click_row,
+    fail_for_good,
+    served,
+    tab,
+)
+
+expect.set_options(timeout=20_000)
+
+# Each test has a queue of its own in the one database, so that they need no order.
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    yield from a_browser()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ops") / "queue.db"
+
+
+@pytest.fixture(scope="module")
+def store(file: Path) -> Iterator[PersistentQInterface]:
+    with open_queue(f"sqlite:///{file}") as queue:
+        queue.heartbeat("c1", host="h", pid=1, queues=["default"])
+        yield queue
+
+
+@pytest.fixture(scope="module")
+def server(
+    file: Path, store: PersistentQInterface, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    with served(file, tmp_path_factory.mktemp("elsewhere")) as running:
+        yield running
+
+
+def soon(page: Page, condition: Callable[[], bool]) -> bool:
+    """Wait until the condition holds, while the page goes on living."""
+    deadline = Deadline(20)
+    while not (held := condition()) and not deadline.passed:
+        page.wait_for_timeout(50)
+    return held
+
+
+def as_of(page: Page) -> str:
+    return page.get_by_text("as of").first.inner_text()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_overview_follows_the_theme_and_goes_on_by_itself(
+    browser: Browser, server: Server, store: PersistentQInterface, dark: bool
+) -> None:
+    fail_for_good(store, "mail.send", 1, in_queue=f"overview-{dark}")
+    store.enqueue("a", queue=f"overview-{dark}")
+    store.complete(store.dequeue("c1", (f"overview-{dark}",))[0])
+    with tab(browser, server, dark=dark) as page:
+        page.goto(server.url)
+        expect(page.locator("[role=graphics-document]")).to_have_count(2)
+        expect(page.get_by_role("link", name="✗ failed")).to_be_visible()
+        expect(page.get_by_test_id("stDataFrame")).to_have_count(2)
+        background = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
+        red, green, blue = map(int, re.findall(r"\d+", background))
+        assert max(red, green, blue) < 50 if dark else min(red, green, blue) > 200
+        before = as_of(page)
+        assert soon(page, lambda: as_of(page) != before)
+
+
+def test_a_tile_leads_to_its_jobs_and_a_click_and_a_dialog_resubmit_one(
+    browser: Browser, server: Server, store: PersistentQInterface
+) -> None:
+    newest, older = fail_for_good(store, "mail.send", 2, in_queue="resubmit")
+    with tab(browser, server) as page:
+        page.goto(server.url)
+        page.get_by_role("link", name="✗ failed").click()
+        page.wait_for_url("**/jobs?status=failed")
+        page.goto(f"{server.url}/jobs?status=failed&queue=resubmit")
+        expect(page.get_by_text("2 match")).to_be_visible()
+        click_row(page, 1)
+        expect(page.get_by_role("heading", name=f"Job {older.id} ·")).to_be_visible()
+        page.get_by_role("button", name="Resubmit").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_text(f"Make job {older.id} pending again?")).to_be_visible()
+        assert store.get_job(older.id).status == JobStatus.FAILED
+        dialog.get_by_role("button", name="Resubmit").click()
+        expect(page.get_by_text(f"Resubmit worked for 1 job: {older.id}")).to_be_visible()
+        expect(page.get_by_text("1 match")).to_be_visible()
+    assert store.get_job(older.id).status == JobStatus.PENDING
+    assert store.get_job(newest.id).status == JobStatus.FAILED
+
+
+def test_a_selection_outlives_the_refresh_and_deleting_needs_the_number(
+    browser: Browser, server: Server, store: PersistentQInterface
+) -> None:
+    first, second = (store.enqueue("a", queue="still").id for _ in range(2))
+    with tab(browser, server) as page:
+        page.goto(f"{server.url}/jobs?queue=still")
+        expect(page.get_by_text("2 match")).to_be_visible()
+        click_row(page, 1)
+        expect(page.get_by_role("heading", name=f"Job {first} ·")).to_be_visible()
+        third = store.enqueue("a", queue="still").id
+        table, details = (page.get_by_text("as of").nth(number).inner_text() for number in range(2))
+        assert soon(page, lambda: page.get_by_text("as of").nth(1).inner_text() != details)
+        assert as_of(page) == table
+        expect(page.get_by_role("heading", name=f"Job {first} ·")).to_be_visible()
+        page.get_by_role("button", name="Delete").click()
+        dialog = page.get_by_role("dialog")
+        typed = dialog.get_by_label("Type 1 to confirm")
+        typed.fill("7")
+        dialog.get_by_role("button", name="Delete").click()
+        expect(dialog.get_by_text("Nothing was changed")).to_be_visible()
+        typed.fill("1")
+        dialog.get_by_role("button", name="Delete").click()
+        expect(page.get_by_text(f"Delete worked for 1 job: {first}")).to_be_visible()
+        expect(page.get_by_text("2 match")).to_be_visible()
+    assert {job.id for job in store.list_jobs(queue="still")} == {second, third}
+
+
+def test_a_consumer_that_nobody_knows_must_be_confirmed(
+    browser: Browser, server: Server, store: PersistentQInterface
+) -> None:
+    job = store.enqueue("a", queue="assign")
+    with tab(browser, server) as page:
+        page.goto(f"{server.url}/?job={job.id}")
+        page.get_by_role("button", name="Assign").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_role("combobox").fill("c9")
+        dialog.get_by_role("combobox").press("Enter")
+        dialog.get_by_role("button", name="Assign").click()
+        expect(dialog.get_by_text("'c9' is not known")).to_be_visible()
+        assert store.get_job(job.id).reserved_for is None
+        dialog.get_by_role("button", name="Assign").click()
+        expect(page.get_by_text(f"Assign worked for 1 job: {job.id}")).to_be_visible()
+    assert store.get_job(job.id).reserved_for == "c9"
+
+
+def test_pages_turn_and_the_address_keeps_the_place(
+    browser: Browser, server: Server, store: PersistentQInterface
+) -> None:
+    ids = [job.id for job in store.enqueue_many([NewJob("a", queue="pages")] * (2 * PAGE + 1))]
+    with tab(browser, server) as page:
+        page.goto(f"{server.url}/jobs?queue=pages")
+        expect(page.get_by_text(f"Jobs {ids[-1]} to {ids[PAGE + 1]} · 201 match")).to_be_visible()
+        page.get_by_role("button", name="Older").click()
+        expect(page.get_by_text(f"Jobs {ids[PAGE]} to {ids[1]} ·")).to_be_visible()
+        page.reload()
+        expect(page.get_by_text(f"Jobs {ids[PAGE]} to {ids[1]} ·")).to_be_visible()
+        page.get_by_role("button", name="Older").click()
+        expect(page.get_by_text(f"Jobs {ids[0]} to {ids[0]} ·")).to_be_visible()
+        expect(page.get_by_role("button", name="Older")).to_be_disabled()
+        page.get_by_role("button", name="Newer").click()
+        expect(page.get_by_text(f"Jobs {ids[PAGE]} to {ids[1]} ·")).to_be_visible()
+        page.get_by_role("button", name="cancelled", exact=True).click()
+        expect(page.get_by_text("No job matches these filters")).to_be_visible()
+        assert soon(page, lambda: page.url == f"{server.url}/jobs?queue=pages&status=cancelled")
+        page.get_by_role("button", name="Clear", exact=True).click()
+        expect(page.get_by_text("in all")).to_be_visible()
+        assert soon(page, lambda: page.url == f"{server.url}/jobs")
+
+
+@pytest.mark.parametrize("width", [1400, 420])
+def test_hostile_text_shows_as_it_is(
+    browser: Browser, server: Server, store: PersistentQInterface, width: int
+) -> None:
+    """Opened by its link; `tab` sees to it that no image is fetched."""
+    name = f"hostile-{width}"
+    store.enqueue(HOSTILE, {"to": HOSTILE}, queue=name, unique_key=f"{HOSTILE}{width}")
+    (job,) = store.dequeue("c1", (name,))
+    store.fail(job, ValueError(HOSTILE), retry=False)
+    with tab(browser, server, width=width) as page:
+        page.goto(f"{server.url}/?job={job.id}")
+        expect(page.get_by_text(HOSTILE, exact=True).first).to_be_visible()
+        expect(page.get_by_text(f"{HOSTILE}{width}")).to_be_visible()
+        page.get_by_role("button", name="Delete").click()
+        expect(page.get_by_role("dialog").get_by_text(HOSTILE[:40])).to_be_visible()
+        assert page.locator("img[src*=evil]").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_it_waits_for_a_database_and_notices_a_foreign_host(browser: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "later.db"
+    with served(file, tmp_path) as server:
+        with tab(browser, server) as page:
+            page.goto(server.url)
+            expect(page.get_by_text("There is no queue yet")).to_be_visible()
+            expect(page.get_by_text(str(file))).to_be_visible()
+            open_queue(f"sqlite:///{file}").close()
+            expect(page.get_by_text("The queue is empty")).to_be_visible()
+        assert _open_websocket_under("evil.example", server) == 403
+        assert _open_websocket_under("localhost", server) == 101
+
+
+def _open_websocket_under(host: str, server: Server) -> int:
+    """Return the status of the answer to a page that calls this server by another name, as DNS rebinding does."""
+    port = int(server.url.rpartition(":")[2])
+    request = (
+        f"GET /_stcore/stream HTTP/1.1\r\nHost: {host}:{port}\r\nOrigin: http://{host}:{port}\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request.encode())
+        return int(connection.recv(4096).split()[1])

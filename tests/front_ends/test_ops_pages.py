@@ -1,0 +1,345 @@
+"""Every page of the dashboard in every state, run by Streamlit without a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit import config
+
+from ops_data import PAGE
+from persistentq import JobStatus, PersistentQInterface, open_queue
+from tests.front_ends.ops_kit import (
+    HOSTILE,
+    a_place,
+    agree,
+    fail_for_good,
+    locked,
+    select_rows,
+    visit,
+    words,
+)
+
+JOBS, JOB = "ops_jobs.py", "ops_job.py"
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    yield from a_place(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def store(place: Path) -> Iterator[PersistentQInterface]:
+    with open_queue(f"sqlite:///{place}") as queue:
+        yield queue
+
+
+# --- states
+
+
+def test_without_a_database_it_says_where_it_looked_and_recovers(place: Path) -> None:
+    app = visit()
+    assert str(place) in words(app)
+    assert "producer.producer" in words(app)
+    assert not app.metric
+    open_queue(f"sqlite:///{place}").close()
+    assert [tile.value for tile in app.run().metric] == ["0"] * 6
+
+
+def test_an_empty_queue_says_how_a_first_job_comes_in(store: PersistentQInterface) -> None:
+    for app in (visit(), visit(JOBS)):
+        assert "The queue is empty" in words(app)
+        assert "producer.producer --count 1" in words(app)
+
+
+def test_a_database_that_was_replaced_is_noticed(place: Path) -> None:
+    with open_queue(f"sqlite:///{place}") as queue:
+        queue.enqueue("old")
+    app = visit()
+    assert app.metric[1].value == "1"
+    for file in place.parent.glob("queue.db*"):
+        file.unlink()
+    assert str(place) in words(app.run())
+    with open_queue(f"sqlite:///{place}") as queue:
+        queue.enqueue_many([])
+    assert app.run().metric[1].value == "0"
+
+
+def test_while_locked_it_shows_what_it_read_last_and_of_when(place: Path) -> None:
+    with open_queue(f"sqlite:///{place}") as queue:
+        queue.enqueue("a")
+    app = visit()
+    st.cache_resource.clear()
+    with locked(place):
+        app.run()
+        assert app.metric[1].value == "1"
+        assert "locked" in app.warning[0].value
+        assert "ago" in app.warning[0].value
+        assert "locked" in visit().error[0].value
+    assert not app.run().warning[1:]
+    assert app.metric[1].value == "1"
+    assert "as of" in words(app)
+
+
+def test_a_setting_that_cannot_be_used_is_said(
+    store: PersistentQInterface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAX_ATTEMPTS", "many")
+    assert "MAX" in visit().error[0].value
+
+
+def test_nobody_works(store: PersistentQInterface) -> None:
+    store.enqueue("a")
+    app = visit()
+    assert "1 job is pending and no consumer is alive" in words(app)
+    store.heartbeat("c1", host="h", pid=1, queues=["default"])
+    app.run()
+    assert "no consumer is alive" not in words(app)
+    assert app.dataframe[0].value["state"].tolist() == ["● alive"]
+
+
+def test_pages_are_refused_where_others_could_reach_them(store: PersistentQInterface) -> None:
+    store.enqueue("a")
+    config.set_option("server.address", "0.0.0.0")  # noqa: S104 - must be refused
+    app = visit()
+    assert "no password" in app.error[0].value
+    assert not app.metric
+    assert not app.dataframe
+
+
+# --- overview
+
+
+def test_overview_counts_and_charts(store: PersistentQInterface) -> None:
+    fail_for_good(store, "mail.send", 2)
+    store.enqueue("a")
+    store.complete(store.dequeue("c1")[0])
+    app = visit()
+    assert {tile.label: tile.value for tile in app.metric} == {
+        "scheduled": "0",
+        "pending": "0",
+        "processing": "0",
+        "done": "1",
+        "failed": "2",
+        "cancelled": "0",
+    }
+    assert "Jobs done: 1" in words(app)
+    assert "Attempts failed: 2" in words(app)
+    assert len(app.get("vega_lite_chart")) == 2
+    assert app.dataframe[-1].value["task"].tolist() == ["mail.send"] * 2
+
+
+def test_charts_without_activity_say_so(store: PersistentQInterface) -> None:
+    store.enqueue("a")
+    app = visit()
+    assert "No job was done in the last 15 min." in words(app)
+    assert "No attempt failed in the last 15 min." in words(app)
+    assert "No job has failed." in words(app)
+    app.session_state["window"] = "7 d"
+    assert "No job was done in the last 7 d." in words(app.run())
+
+
+# --- jobs
+
+
+def test_the_jobs_page_turns(store: PersistentQInterface) -> None:
+    ids = [store.enqueue("a").id for _ in range(PAGE + 5)]
+    app = visit(JOBS)
+    assert app.button(key="newer").disabled
+    assert f"Jobs {ids[-1]} to {ids[5]} · 105 in all" in words(app)
+    app.button(key="older").click().run()
+    assert app.dataframe[0].value["id"].tolist() == ids[4::-1]
+    assert app.query_params["after"] == str(ids[5])
+    assert app.button(key="older").disabled
+    app.button(key="newer").click().run()
+    assert "after" not in app.query_params
+    assert len(app.dataframe[0].value) == PAGE
+
+
+def test_filters_come_from_the_address(store: PersistentQInterface) -> None:
+    failed = fail_for_good(store, "mail.send", 2, in_queue="mail")
+    store.enqueue("mail.send", queue="mail")
+    app = visit(JOBS, status=["failed"], queue="mail", task="mail.send", consumer="c1")
+    assert app.dataframe[0].value["id"].tolist() == [job.id for job in failed]
+    app.text_input(key="task").set_value("other").run()
+    assert "No job matches these filters" in words(app)
+    app.text_input(key="task").set_value("two words").run()
+    assert "two words" in app.error[0].value
+    next(button for button in app.button if button.label == "Clear").click().run()
+    assert len(app.dataframe[0].value) == 3
+
+
+def test_a_link_to_a_page_of_jobs_that_are_gone(store: PersistentQInterface) -> None:
+    store.enqueue("a")
+    assert "There are no older jobs" in words(visit(JOBS, after="1"))
+    assert "cursor" in visit(JOBS, after="x").error[0].value
+
+
+def test_a_selection_holds_the_table_still(store: PersistentQInterface) -> None:
+    first = store.enqueue("a")
+    app = select_rows(visit(JOBS), [0])
+    store.enqueue("b")
+    app.run()
+    assert app.dataframe[0].value["id"].tolist() == [first.id]
+    assert f"Job {first.id} · ○ pending" in words(app)
+    select_rows(app, [])
+    assert len(app.run().dataframe[0].value) == 2
+
+
+# --- actions
+
+
+def test_actions_that_fit_none_of_the_chosen_are_off(store: PersistentQInterface) -> None:
+    store.enqueue("a")
+    fail_for_good(store, "b", 1, in_queue="other")
+    app = visit(JOBS)
+    verbs = ("resubmit", "cancel", "mark-failed", "assign", "delete")
+    assert all(app.button(key=f"act-{verb}").disabled for verb in verbs)
+    select_rows(app, [0])
+    on = [verb for verb in verbs if not app.button(key=f"act-{verb}").disabled]
+    assert on == ["resubmit", "delete"]
+    select_rows(app, [0, 1])
+    assert [app.button(key=f"act-{verb}").label for verb in verbs] == [
+        "Resubmit 1",
+        "Cancel job 1",
+        "Mark failed 1",
+        "Assign 1",
+        "Delete 2",
+    ]
+
+
+def test_resubmit_says_what_was_done_and_what_was_skipped(store: PersistentQInterface) -> None:
+    one, two = fail_for_good(store, "a", 2)
+    app = select_rows(visit(JOBS), [0, 1])
+    app.button(key="act-resubmit").click().run()
+    assert "Make 2 jobs pending again?" in words(app)
+    assert store.get_job(one.id).status == JobStatus.FAILED
+    store.resubmit(two.id)
+    agree(app)
+    assert store.get_job(one.id).status == JobStatus.PENDING
+    assert f"Resubmit worked for 1 job: {one.id}" in words(app)
+    assert "Resubmit skipped 1 job" in words(app)
+    assert f"job {two.id} is pending" in app.dataframe[0].value["why"].iloc[0]
+    assert app.button(key="act-resubmit").disabled
+    app.button(key="dismiss").click().run()
+    assert "worked for" not in words(app)
+
+
+def test_cancel_and_mark_failed(store: PersistentQInterface) -> None:
+    one, two = store.enqueue("a"), store.enqueue("a")
+    app = select_rows(visit(JOBS), [1])
+    app.button(key="act-cancel").click().run()
+    agree(app)
+    assert store.get_job(one.id).status == JobStatus.CANCELLED
+    select_rows(app, [0])
+    app.button(key="act-mark-failed").click().run()
+    app.text_input[-1].set_value("by mistake")
+    agree(app)
+    assert (store.get_job(two.id).status, store.get_job(two.id).error) == (JobStatus.FAILED, "by mistake")
+
+
+def test_deleting_needs_the_number_typed(store: PersistentQInterface) -> None:
+    for _ in range(2):
+        store.enqueue("a")
+    app = select_rows(visit(JOBS), [0, 1])
+    app.button(key="act-delete").click().run()
+    app.text_input[-1].set_value("1")
+    agree(app)
+    assert "Nothing was changed" in words(app)
+    assert len(store.list_jobs()) == 2
+    app.text_input[-1].set_value("2")
+    agree(app)
+    assert len(store.list_jobs()) == 0
+    assert "Delete worked for 2 jobs" in words(app)
+
+
+def test_assign_reserves_and_frees(store: PersistentQInterface) -> None:
+    job = store.enqueue("a")
+    store.heartbeat("c1", host="h", pid=1, queues=["default"])
+    app = select_rows(visit(JOBS), [0])
+    app.button(key="act-assign").click().run()
+    agree(app)
+    assert "Choose a consumer." in words(app)
+    app.selectbox[-1].set_value("c1")
+    agree(app)
+    assert store.get_job(job.id).reserved_for == "c1"
+    select_rows(app, [0])
+    app.button(key="act-assign").click().run()
+    app.selectbox[-1].set_value("(anyone)")
+    agree(app)
+    assert store.get_job(job.id).reserved_for is None
+
+
+def test_an_action_on_a_locked_database_changes_nothing_and_says_so(
+    place: Path, store: PersistentQInterface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = fail_for_good(store, "a", 1)
+    monkeypatch.setenv("QUEUE_LOCK_TIMEOUT", "0.1")
+    app = select_rows(visit(JOBS), [0])
+    app.button(key="act-resubmit").click().run()
+    store.close()
+    st.cache_resource.clear()
+    with locked(place):
+        agree(app)
+        assert "locked" in app.error[-1].value
+        assert not app.success
+    with open_queue(f"sqlite:///{place}") as queue:
+        assert queue.get_job(job.id).status == JobStatus.FAILED
+
+
+# --- one job
+
+
+def test_a_link_to_a_job_shows_everything_about_it(store: PersistentQInterface) -> None:
+    store.enqueue("mail.send", {"to": "a@example.org"}, unique_key="k1", max_attempts=2)
+    for _ in range(2):
+        (job,) = store.dequeue("c1")
+        try:
+            raise TimeoutError("no answer")
+        except TimeoutError as error:
+            store.fail(job, error, delay=timedelta(0))
+    app = visit(job=str(job.id))
+    said = words(app)
+    assert f"Job {job.id} · ✗ failed" in said
+    for part in ("mail.send", "2 of 2", "k1", '"to": "a@example.org"', "Traceback (most recent call last)"):
+        assert part in said
+    assert [box.label for box in app.expander] == ["Traceback of attempt 2", "Traceback of attempt 1"]
+    assert app.dataframe[0].value["error"].tolist() == ["TimeoutError: no answer"] * 2
+    app.button(key="act-resubmit").click().run()
+    agree(app)
+    assert f"Job {job.id} · ○ pending" in words(app)
+
+
+def test_the_result_of_a_job_that_is_done(store: PersistentQInterface) -> None:
+    store.enqueue("a")
+    (job,) = store.dequeue("c1")
+    store.complete(job, {"pages": 3})
+    assert '"pages": 3' in words(visit(JOB, job=str(job.id)))
+
+
+@pytest.mark.parametrize("asked", ["4711", "9" * 30, "0"])
+def test_a_job_that_does_not_exist(store: PersistentQInterface, asked: str) -> None:
+    assert "There is no job" in words(visit(JOB, job=asked))
+
+
+def test_an_id_that_is_none(store: PersistentQInterface) -> None:
+    assert "whole number" in words(visit(JOB, job="x"))
+    assert "Type the number" in words(visit(JOB))
+
+
+def test_hostile_text_never_reaches_markup(store: PersistentQInterface) -> None:
+    """Texts of a job go only to elements that show them as they are, with the invisible made visible."""
+    nasty = f"{HOSTILE}\x1b]52;c;x\x07\u202e"
+    store.enqueue(HOSTILE, {nasty: nasty}, unique_key=HOSTILE)
+    (job,) = store.dequeue("c1")
+    store.fail(job, ValueError(nasty), retry=False)
+    for app in (visit(), select_rows(visit(JOBS), [0]), visit(job=str(job.id))):
+        as_markup = [element.value for kind in (app.markdown, app.caption, app.error) for element in kind]
+        as_markup += [box.label for box in app.expander] + [button.label for button in app.button]
+        assert not any("evil" in value for value in as_markup)
+        shown = words(app) + "".join(table.value.to_string() for table in app.dataframe)
+        assert "\x1b" not in shown
+        assert "\u202e" not in shown
