@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,7 +15,7 @@ import typer
 from persistentq import InvalidArgument, load_settings, open_queue
 from persistentq.command_line import make_app, run_app
 from persistentq.job_files import TASK
-from persistentq.program import log_to_stderr, on_stop_signal
+from persistentq.program import log_to_stderr, stop_signals
 from persistentq.runtime import Consumer
 from persistentq.tasks import TASKS
 
@@ -62,11 +64,17 @@ def consume(
             consumer_id or settings.consumer_id,
             lease=settings.lease,
         )
-        on_stop_signal(consumer.stop)
-        consumer.run(burst)
+        with stop_signals(consumer.stop):
+            consumer.run(burst)
+    if consumer.is_still_running:
+        # The jobs are given back; Python would wait for threads that their tasks started.
+        logging.shutdown()
+        os._exit(0)
 
 
 def _import_tasks(module: str) -> None:
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise InvalidArgument("--app", module, "is not the name of a module, such as tasks or shop.tasks")
     # As `python -m` does for the program itself: the user's module may lie in the current directory.
     sys.path.insert(0, str(Path.cwd()))
     try:

@@ -26,6 +26,15 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 
+def shown(value: object, longest: int) -> str:
+    """Return `value` as a message may show it: its repr, cut to `longest` characters; never raises."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 class PersistentQError(Exception):
     """The root: catch this to catch everything the library raises on purpose.
 
@@ -61,8 +70,7 @@ class InvalidArgument(PersistentQError, ValueError):
     @property
     def summary(self) -> str:
         """Names the argument, the value (shortened) and what is wrong with it."""
-        shown = repr(self.value)
-        return f"{self.name} {shown if len(shown) <= 80 else shown[:77] + '...'} {self.problem}"
+        return f"{self.name} {shown(self.value, 80)} {self.problem}"
 
 
 class PayloadError(InvalidArgument):

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 
-from persistentq.errors import PersistentQError
+from persistentq.errors import PersistentQError, shown
 
 TASK = "file.stamp"
 PREFIX, SUFFIX = "job-", ".txt"
@@ -34,7 +34,7 @@ class JobFileError(PersistentQError):
     @property
     def summary(self) -> str:
         """Names the file and what is wrong with it."""
-        return f"file {self.path!r} {self.problem}"
+        return f"file {shown(self.path, 300)} {self.problem}"
 
 
 def make_job_file(directory: Path) -> Path:

@@ -53,13 +53,15 @@ def decode_result(text: str | None) -> Any:
 
 
 def _encode(name: str, value: object) -> str:
-    _check(name, value, 1)
     try:
+        _check(name, value, 1)
         text = _ENCODE(value)
         size = len(text.encode("utf-8"))
+    except PayloadError:
+        raise
     except UnicodeEncodeError as error:
         raise PayloadError(name, value, "holds a lone surrogate, which is not valid UTF-8") from error
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # a caller's subclass of dict or list may raise anything when it is looked at
         raise PayloadError(name, value, f"is not JSON: {error}") from error
     if size > MAX_BYTES:
         raise PayloadError(name, value, f"is {size:,} bytes of JSON, the limit is {MAX_BYTES:,}")

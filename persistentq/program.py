@@ -7,14 +7,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from persistentq.errors import PersistentQError
 from persistentq.text import safe
 
 INTERRUPTED = 130
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def run_program(body: Callable[[], int], on_error: Callable[[PersistentQError], None] | None = None) -> int:
@@ -56,14 +57,27 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def on_stop_signal(stop: Callable[[], object]) -> None:
-    """Call `stop` at each SIGTERM and SIGINT, in the main thread; it must be safe to call at any moment."""
+@contextmanager
+def stop_signals(stop: Callable[[], object]) -> Iterator[None]:
+    """Call `stop` at each SIGTERM and SIGINT while the block runs, in the main thread.
+
+    Afterwards they are ignored, for the process is about to end: Python itself would give them their deadly default
+    back while it shuts down, and a process that ended in good order would seem killed.
+
+    Args:
+        stop: Must be safe to call at any moment.
+    """
 
     def handle(_number: int, _frame: object) -> None:
         stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def log_to_stderr() -> None:

@@ -26,14 +26,15 @@ def safe(value: object, longest: int | None = None) -> str:
 
 
 def ago(span: timedelta) -> str:
-    """Return a span in whole units of its largest fitting one: `3s`, `12m`, `5h`, `9d`; a negative one as `in 3s`."""
-    seconds = round(span.total_seconds())
-    if span < timedelta(0):
-        return f"in {ago(-span)}"
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+    """Return a span in whole units of the largest that fits: `3s`, `12m`, `5h`, `9d`; a negative one as `in 3s`."""
+    seconds = round(abs(span).total_seconds())
+    is_future = span < timedelta(0)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
         if seconds >= size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
+            # What lies behind is rounded down and what lies ahead up, as people do.
+            number = -(-seconds // size) if is_future else seconds // size
+            return f"in {number}{unit}" if is_future else f"{number}{unit}"
+    return "0s"
 
 
 GLYPHS = {

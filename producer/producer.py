@@ -15,7 +15,7 @@ from persistentq import NewJob, PersistentQInterface, StorageUnavailable, load_s
 from persistentq.clock import Bell
 from persistentq.command_line import make_app, run_app
 from persistentq.job_files import TASK, make_job_file
-from persistentq.program import log_to_stderr, on_stop_signal
+from persistentq.program import log_to_stderr, stop_signals
 from persistentq.text import safe
 
 LOG = logging.getLogger("persistentq.producer")
@@ -56,10 +56,9 @@ def produce(
         stopped = True
         bell.ring()
 
-    on_stop_signal(stop)
     pause = settings.interval if interval is None else timedelta(seconds=interval)
     folder, left = directory or settings.job_files_dir, count
-    with open_queue(settings=settings) as queue:
+    with stop_signals(stop), open_queue(settings=settings) as queue:
         while not stopped and left != 0:
             size = batch if left is None else min(batch, left)
             if _produce(queue, folder, size) and left is not None:

@@ -79,6 +79,11 @@ class Consumer:
         self._stops += 1
         self._bell.ring()
 
+    @property
+    def is_still_running(self) -> bool:
+        """Whether tasks run here; after `run`, those that did not end in time, whose jobs were given back."""
+        return bool(self._held)
+
     def run(self, burst: bool = False) -> None:
         """Work until `stop` is called; with `burst`, until no job is ready and none runs here.
 

@@ -81,7 +81,8 @@ class SQLiteFacts(DialectFacts):
 
     def explain(self, location: str, error: BaseException) -> StorageError:
         text = str(error)
-        if "locked" in text or "busy" in text:
+        # "locking protocol": the locks that guard the start of a read were taken every time it tried.
+        if "locked" in text or "busy" in text or "locking protocol" in text:
             return StorageUnavailable(
                 location, "was locked by another process for longer than the lock timeout"
             )

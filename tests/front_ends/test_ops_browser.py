@@ -14,6 +14,7 @@ from ops_data import PAGE
 from persistentq import JobStatus, NewJob, PersistentQInterface, open_queue
 from persistentq.clock import Deadline
 from tests.front_ends.ops_kit import (
+    HEAD,
     HOSTILE,
     Server,
     a_browser,
@@ -142,6 +143,11 @@ def test_a_consumer_that_nobody_knows_must_be_confirmed(
         page.goto(f"{server.url}/?job={job.id}")
         page.get_by_role("button", name="Assign").click()
         dialog = page.get_by_role("dialog")
+        dialog.get_by_role("button", name="Close").click()
+        expect(dialog).to_have_count(0)
+        before = as_of(page)
+        assert soon(page, lambda: as_of(page) != before)
+        page.get_by_role("button", name="Assign").click()
         dialog.get_by_role("combobox").fill("c9")
         dialog.get_by_role("combobox").press("Enter")
         dialog.get_by_role("button", name="Assign").click()
@@ -150,6 +156,20 @@ def test_a_consumer_that_nobody_knows_must_be_confirmed(
         dialog.get_by_role("button", name="Assign").click()
         expect(page.get_by_text(f"Assign worked for 1 job: {job.id}")).to_be_visible()
     assert store.get_job(job.id).reserved_for == "c9"
+
+
+def test_a_row_of_a_sorted_table_is_the_job_it_shows(
+    browser: Browser, server: Server, store: PersistentQInterface
+) -> None:
+    """Sorting happens in the browser alone; the selection must still name the right job."""
+    oldest = store.enqueue("a", queue="sorted").id
+    newest = [store.enqueue("a", queue="sorted").id for _ in range(3)][-1]
+    with tab(browser, server) as page:
+        page.goto(f"{server.url}/jobs?queue=sorted")
+        expect(page.get_by_text(f"Jobs {newest} to {oldest} ·")).to_be_visible()
+        page.get_by_test_id("stDataFrame").first.click(position={"x": 60, "y": HEAD / 2})
+        click_row(page, 0)
+        expect(page.get_by_role("heading", name=f"Job {oldest} ·")).to_be_visible()
 
 
 def test_pages_turn_and_the_address_keeps_the_place(

@@ -139,6 +139,8 @@ def test_safe_cuts_to_a_length() -> None:
         (7200, "2h"),
         (200_000, "2d"),
         (-5, "in 5s"),
+        (-7199, "in 2h"),
+        (-0.2, "0s"),
     ],
 )
 def test_ago(seconds: float, text: str) -> None:
