@@ -70,11 +70,14 @@ def ask(action: Action, chosen: Sequence[Target]) -> None:
         st.caption(f"These will be skipped, because it does not work on them: {reasons}.")
     if action.verb in NOTES and any(target.status == JobStatus.PROCESSING for target in chosen):
         st.caption(NOTES[action.verb])
-    with st.form("ask", border=False):
-        wish = _wish(action, len(chosen))
-        agreed = st.form_submit_button(action.label, type="primary")
-    if agreed and _is_settled(action, len(chosen), wish):
-        _do(action, [target.id for target in chosen], wish)
+    try:
+        with st.form("ask", border=False):
+            wish = _wish(action, len(chosen))
+            agreed = st.form_submit_button(action.label, type="primary")
+        if agreed and _is_settled(action, len(chosen), wish):
+            _do(action, [target.id for target in chosen], wish)
+    except PersistentQError as error:
+        ops_states.explain(error)
 
 
 def _wish(action: Action, number: int) -> str:
@@ -99,29 +102,24 @@ def _is_settled(action: Action, number: int, wish: str) -> bool:
     if action.verb == "assign" and not wish:
         st.error("Choose a consumer.")
         return False
+    return action.verb != "assign" or _is_known_or_confirmed(wish, action.label)
+
+
+def _is_known_or_confirmed(consumer: str, label: str) -> bool:
     known = (ANYONE, *ops_live.read(ops_data.read_names).value.consumers)
-    if action.verb == "assign" and wish not in known and st.session_state.get("unknown") != wish:
-        st.session_state["unknown"] = wish
-        ops_states.explain(ConsumerNotFound(wish))
-        st.caption(f"Press {action.label} once more to confirm.")
-        return False
-    return True
+    if consumer in known or st.session_state.get("unknown") == consumer:
+        return True
+    st.session_state["unknown"] = consumer
+    ops_states.explain(ConsumerNotFound(consumer))
+    st.caption(f"Press {label} once more to confirm.")
+    return False
 
 
 def _do(action: Action, ids: Sequence[int], wish: str) -> None:
-    try:
-        # The pages' own queue gives up after a second; what an operator asked for waits as long as any process does.
-        with open_queue(create=False) as queue:
-            result = act(
-                queue,
-                action.verb,
-                ids,
-                consumer=None if wish == ANYONE else wish or None,
-                reason=wish or MARKED_FAILED,
-            )
-    except PersistentQError as error:
-        ops_states.explain(error)
-        return
+    consumer = None if wish == ANYONE else wish or None
+    # The pages' own queue gives up after a second; what an operator asked for waits as long as any process does.
+    with open_queue(create=False) as queue:
+        result = act(queue, action.verb, ids, consumer=consumer, reason=wish or MARKED_FAILED)
     st.session_state.update(result=result, acts=acts_so_far() + 1, asking=None)
     st.rerun(scope="app")
 
