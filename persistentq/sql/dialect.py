@@ -47,5 +47,13 @@ class DialectFacts(ABC):
         """Make sure that one process at a time creates tables, until the transaction ends."""
 
     @abstractmethod
+    def begin(self, cursor: Any) -> None:
+        """Begin, on a raw connection, a transaction that may write."""
+
+    @abstractmethod
+    def commit(self, cursor: Any) -> None:
+        """Commit the transaction of a raw connection."""
+
+    @abstractmethod
     def after_write(self, engine: Engine) -> None:
         """Do the upkeep that is due after a committed write."""

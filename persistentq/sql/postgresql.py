@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, text
 from sqlalchemy.dialects.postgresql import insert
@@ -45,6 +46,12 @@ class PostgreSQLFacts(DialectFacts):
         if code.startswith(UNAVAILABLE):
             return StorageUnavailable(location, f"is not available: {error}")
         return StorageError(location, f"failed: {error}")
+
+    def begin(self, cursor: Any) -> None:
+        """Nothing to do: psycopg begins a transaction with its first statement."""
+
+    def commit(self, cursor: Any) -> None:
+        cursor.connection.commit()
 
     def after_write(self, engine: Engine) -> None:
         """Nothing to do: autovacuum and the checkpointer are the server's."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime, timedelta
 from typing import Any
 
 from persistentq.backoff import Backoff
 from persistentq.job import Attempt, Job, JobStatus, Outcome
 from persistentq.payload import decode_args, decode_result
-from persistentq.sql.models import MICROSECOND, AttemptRow, JobRow
+from persistentq.sql.models import EPOCH, MICROSECOND, AttemptRow, JobRow
 
 JOB_COLUMNS = JobRow.__table__.columns
+STATUSES = {status.value: status for status in JobStatus}
+_SET_SLOTS = [getattr(Job, field.name).__set__ for field in fields(Job)]
 UNDECODABLE = "the stored arguments are not a JSON object"
 
 
@@ -42,6 +47,90 @@ def to_job(row: Any, *, duplicate: bool = False) -> Job:
     )
 
 
+def moment(micros: int) -> datetime:
+    """Return the time that is stored as so many microseconds."""
+    return EPOCH + timedelta(microseconds=micros)
+
+
+def from_driver(row: Sequence[Any]) -> Job:
+    """Return the job in a row with JOB_COLUMNS as the driver gives it; arguments that are not JSON show as {}."""
+    (
+        job_id, queue, status, priority, run_at, reserved_for, attempt, max_attempts, _, consumer, lease_until,
+        cancel_requested, created_at, started_at, finished_at, task, unique_key, base_us, cap_us, tags, error, args,
+        metadata, result,
+    ) = row  # fmt: skip
+    return quick_job(
+        job_id,
+        task,
+        decode_args(args) or {},
+        queue,
+        priority,
+        STATUSES[status],
+        attempt,
+        max_attempts,
+        moment(created_at),
+        moment(run_at),
+        None if started_at is None else moment(started_at),
+        None if finished_at is None else moment(finished_at),
+        None if lease_until is None else moment(lease_until),
+        consumer,
+        reserved_for,
+        unique_key,
+        tuple(filter(None, tags.split(","))) if tags else (),
+        (decode_args(metadata) or {}) if metadata else {},
+        None if base_us is None else Backoff(base_us * MICROSECOND, cap_us * MICROSECOND),
+        decode_result(result),
+        error,
+        bool(cancel_requested),
+        False,
+    )
+
+
+def enqueued_job(values: Mapping[str, Any], job_id: int, status: str, created_at: int, run_at: int) -> Job:
+    """Return the job that was just stored from these values; the rest is what the database answered."""
+    base_us, cap_us, extra, tags = (
+        values[key] for key in ("backoff_base_us", "backoff_cap_us", "extra", "tags")
+    )
+    created = moment(created_at)
+    return quick_job(
+        job_id,
+        values["task"],
+        decode_args(values["args"]),
+        values["queue"],
+        values["priority"],
+        STATUSES[status],
+        0,
+        values["attempts"],
+        created,
+        created if run_at == created_at else moment(run_at),
+        None,
+        None,
+        None,
+        None,
+        None,
+        values["unique_key"],
+        tuple(filter(None, tags.split(","))) if tags else (),
+        decode_args(extra) if extra else {},
+        None if base_us is None else Backoff(base_us * MICROSECOND, cap_us * MICROSECOND),
+        None,
+        None,
+        False,
+        False,
+    )
+
+
+def quick_job(*values: Any) -> Job:
+    """Return a Job with these values for its fields in order, in a fifth of the time of its constructor.
+
+    A frozen dataclass sets each field through a method that a claim of a hundred jobs calls thousands of times; its
+    slots can be set directly.
+    """
+    job = object.__new__(Job)
+    for set_slot, value in zip(_SET_SLOTS, values, strict=True):
+        set_slot(job, value)
+    return job
+
+
 def _metadata(row: Any) -> str | None:
     text: str | None = row.extra if isinstance(row, JobRow) else row.metadata
     return text
@@ -51,11 +140,6 @@ def _backoff(row: Any) -> Backoff | None:
     if row.backoff_base_us is None or row.backoff_cap_us is None:
         return None
     return Backoff(row.backoff_base_us * MICROSECOND, row.backoff_cap_us * MICROSECOND)
-
-
-def is_decodable(row: Any) -> bool:
-    """Return whether the row's arguments can be handed to a task."""
-    return decode_args(row.args) is not None
 
 
 def to_attempt(row: AttemptRow) -> Attempt:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -112,8 +111,3 @@ def expire(session: Session, row: JobRow, now: datetime) -> None:
         finish(row, JobStatus.FAILED, now, failure.message)
     else:
         wait(row, JobStatus.PENDING, error=failure.message)
-
-
-def identities(jobs: Collection[Job]) -> list[tuple[int, str, int]]:
-    """Return what proves that each job is held: id, consumer, attempt."""
-    return [(job.id, job.consumer or "", job.attempt) for job in jobs]

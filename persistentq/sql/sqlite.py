@@ -95,6 +95,12 @@ class SQLiteFacts(DialectFacts):
     def lock_schema(self, connection: Connection) -> None:
         """Nothing to do: BEGIN IMMEDIATE lets one process at a time write."""
 
+    def begin(self, cursor: Any) -> None:
+        cursor.execute("BEGIN IMMEDIATE")
+
+    def commit(self, cursor: Any) -> None:
+        cursor.execute("COMMIT")
+
     def after_write(self, engine: Engine) -> None:
         if is_safe(engine.dialect.dbapi.sqlite_version_info):  # type: ignore[union-attr]
             return

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     ColumnElement,
     Delete,
     Exists,
+    Integer,
     Select,
+    Text,
     Update,
     bindparam,
     case,
@@ -20,7 +22,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    tuple_,
+    text,
     type_coerce,
     union_all,
     update,
@@ -38,6 +40,7 @@ from persistentq.sql.models import (
     JobRow,
     PauseRow,
     database_now,
+    has_status,
 )
 from persistentq.sql.rows import JOB_COLUMNS
 
@@ -47,56 +50,62 @@ if TYPE_CHECKING:
 
 def insert_job(facts: DialectFacts) -> Any:
     """G1: one row per job; an unfinished job that holds the unique key wins, and no row comes back."""
-    given = bindparam("at", type_=Int64)
-    run_at = func.coalesce(given, database_now() + bindparam("delay_us", type_=Int64))
+    run_at = func.coalesce(bindparam("at", type_=Int64), database_now() + bindparam("delay_us", type_=Int64))
+    given = [
+        "task",
+        "args",
+        "queue",
+        "priority",
+        "unique_key",
+        "tags",
+        "extra",
+        "backoff_base_us",
+        "backoff_cap_us",
+    ]
     return (
         facts.insert(JobRow)
         .values(
-            task=bindparam("task"),
-            args=bindparam("args"),
-            queue=bindparam("queue"),
-            priority=bindparam("priority"),
+            **{name: bindparam(name) for name in given},
             max_attempts=bindparam("attempts"),
             budget=bindparam("attempts"),
-            unique_key=bindparam("unique_key"),
-            tags=bindparam("tags"),
-            extra=bindparam("extra"),
-            backoff_base_us=bindparam("backoff_base_us"),
-            backoff_cap_us=bindparam("backoff_cap_us"),
+            attempt=text("0"),
+            cancel_requested=text("0"),
             created_at=database_now(),
             run_at=run_at,
             status=case((run_at > database_now(), JobStatus.SCHEDULED), else_=JobStatus.PENDING),
         )
         .on_conflict_do_nothing(index_elements=[JobRow.unique_key], index_where=UNIQUE_WHERE)
-        .returning(*JOB_COLUMNS)
+        .returning(JobRow.id, JobRow.status, JobRow.created_at, JobRow.run_at)
     )
 
 
-def due(limit: int) -> Update:
+def due() -> Update:
     """G5: scheduled jobs whose time has come become ready, the earliest first."""
     chosen = (
         select(JobRow.id)
         .where(WAITING, _micros(JobRow.run_at) <= database_now())
         .order_by(JobRow.run_at, JobRow.id)
-        .limit(limit)
+        .limit(bindparam("limit", type_=Integer))
         .with_for_update(skip_locked=True)
     )
     return update(JobRow).where(JobRow.id.in_(chosen), WAITING).values(status=JobStatus.PENDING)
 
 
-def expired(limit: int) -> Select[int]:
+def expired() -> Select[int]:
     """G4: the ids of jobs whose lease ran out, locked, the longest overdue first."""
     return (
         select(JobRow.id)
         .where(HELD, _micros(JobRow.lease_until) <= database_now())
         .order_by(JobRow.lease_until)
-        .limit(limit)
+        .limit(bindparam("limit", type_=Integer))
         .with_for_update(skip_locked=True)
     )
 
 
-def claim(queue: str, consumer: str, limit: int, lease_us: int) -> Update:
+def claim() -> Update:
     """G2, G3, G5: take the first ready jobs of a queue, counting the attempt in the same statement."""
+    queue, consumer = bindparam("of_queue", type_=Text), bindparam("by_consumer", type_=Text)
+    limit = bindparam("limit", type_=Integer)
     ready = select(JobRow.id, JobRow.priority, JobRow.run_at).where(
         READY, JobRow.queue == queue, ~is_paused(queue)
     )
@@ -117,51 +126,50 @@ def claim(queue: str, consumer: str, limit: int, lease_us: int) -> Update:
             consumer=consumer,
             reserved_for=null(),
             started_at=database_now(),
-            lease_until=database_now() + bindparam(None, lease_us, BigInteger),
+            lease_until=database_now() + bindparam("lease_us", type_=BigInteger),
         )
         .returning(*JOB_COLUMNS)
     )
 
 
-def is_paused(queue: str) -> Exists:
+def is_paused(queue: BindParameter[str]) -> Exists:
     """Whether the queue has a pause that lasts."""
     lasts = PauseRow.paused_until.is_(None) | (_micros(PauseRow.paused_until) > database_now())
     return select(PauseRow.queue).where(PauseRow.queue == queue, lasts).exists()
 
 
-def complete(held: Sequence[tuple[int, str, int]], result: str | None = None) -> Update:
-    """G2: end the jobs that are still held by that consumer at that attempt."""
+def complete() -> Update:
+    """G2: end a job that is still held by that consumer at that attempt."""
     return (
         update(JobRow)
-        .where(HELD, _held(held))
+        .where(HELD, *_fence())
         .values(
             status=JobStatus.DONE,
             finished_at=database_now(),
             lease_until=null(),
-            cancel_requested=0,
+            cancel_requested=text("0"),
             error=null(),
-            result=result,
+            result=bindparam("outcome", type_=Text),
         )
-        .returning(JobRow.id)
     )
 
 
-def completed(held: Sequence[tuple[int, str, int]]) -> Select[int]:
-    """The ids of those that this very attempt has completed already."""
-    return select(JobRow.id).where(JobRow.status == JobStatus.DONE, _held(held))
+def completed() -> Select[int]:
+    """The id of a job that this very attempt has completed already."""
+    return select(JobRow.id).where(has_status(JobStatus.DONE), *_fence())
 
 
-def guard(held: Sequence[tuple[int, str, int]]) -> Update:
-    """G2: write to the row, so that nobody can take the job before the transaction ends."""
-    return update(JobRow).where(HELD, _held(held)).values(lease_until=JobRow.lease_until).returning(JobRow.id)
+def guard() -> Update:
+    """G2: write to the row of a held job, so that nobody can take it before the transaction ends."""
+    return update(JobRow).where(HELD, *_fence()).values(lease_until=JobRow.lease_until)
 
 
-def extend(held: Sequence[tuple[int, str, int]], lease_us: int) -> Update:
-    """G4: renew the leases that are still held, from now."""
+def extend() -> Update:
+    """G4: renew a lease that is still held, from now."""
     return (
         update(JobRow)
-        .where(HELD, _held(held))
-        .values(lease_until=database_now() + bindparam(None, lease_us, BigInteger))
+        .where(HELD, *_fence())
+        .values(lease_until=database_now() + bindparam("lease_us", type_=BigInteger))
         .returning(*JOB_COLUMNS)
     )
 
@@ -186,13 +194,18 @@ def surplus(status: JobStatus, older_us: int | None, keep: int | None, limit: in
     return delete(JobRow).where(JobRow.id.in_(first), JobRow.status == status)
 
 
-def unfinished_with(unique_key: str) -> Select[JobRow]:
-    """The unfinished job that holds the key."""
-    return select(JobRow).where(JobRow.unique_key == unique_key, UNIQUE_WHERE)
+def unfinished() -> Select[Any]:
+    """The unfinished job that holds a unique key."""
+    return select(*JOB_COLUMNS).where(JobRow.unique_key == bindparam("unique_key", type_=Text), UNIQUE_WHERE)
 
 
-def _held(held: Sequence[tuple[int, str, int]]) -> Any:
-    return tuple_(JobRow.id, JobRow.consumer, JobRow.attempt).in_(held)
+def _fence() -> list[ColumnElement[bool]]:
+    """Without the attempt, a consumer that came back under its old id could settle a later attempt."""
+    return [
+        JobRow.id == bindparam("held_id", type_=Int64),
+        JobRow.consumer == bindparam("held_by", type_=Text),
+        JobRow.attempt == bindparam("held_at", type_=Integer),
+    ]
 
 
 def _micros(column: InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None]) -> Any:

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import URL, Connection, select
-from sqlalchemy.orm import Session
+from sqlalchemy import URL, Connection, Dialect, select
 
 from persistentq.backoff import DEFAULT
 from persistentq.checks import check_consumer, check_int, check_limit, check_queue, check_span, check_text
 from persistentq.errors import LeaseLost
 from persistentq.failure import describe
 from persistentq.job import FORGET_AFTER, LONGEST_DELAY, LONGEST_LEASE, Job, JobStatus, NewJob, Outcome
-from persistentq.payload import encode_args, encode_result
+from persistentq.payload import decode_args, encode_args, encode_result
 from persistentq.sql import statements
+from persistentq.sql.dialect import DialectFacts
+from persistentq.sql.hot import Cursor, HotPath, Prepared, Shared, joined
 from persistentq.sql.models import EPOCH, MICROSECOND, ConsumerRow, JobRow
 from persistentq.sql.operators import Operators
-from persistentq.sql.rows import UNDECODABLE, is_decodable, to_job
-from persistentq.sql.settling import expire, finish, give_back, held_row, identities, note, read_clock, wait
+from persistentq.sql.rows import JOB_COLUMNS, UNDECODABLE, enqueued_job, from_driver, to_job
+from persistentq.sql.settling import expire, finish, give_back, held_row, note, read_clock, wait
 from persistentq.sql.transactions import Defaults
 
-CHUNK = 500
-"""Jobs per statement: each is three bound values, and SQLite's oldest limit is 999 terms in one list."""
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+Made = TypeVar("Made")
+BATCH = 1000
+"""How many jobs one transaction takes back or makes ready."""
+
+PRIORITY, RUN_AT, ARGS = (list(JOB_COLUMNS.keys()).index(name) for name in ("priority", "run_at", "args"))
 
 
 class PersistentQSQLAlchemy(Operators):
@@ -51,14 +59,24 @@ class PersistentQSQLAlchemy(Operators):
         lock_timeout: timedelta = timedelta(seconds=10),
     ) -> None:
         super().__init__(url, Defaults(max_attempts, lease), lock_timeout, create=create)
-        self._insert = statements.insert_job(self._facts)
+        self._hot = HotPath(self._engine, self._facts)
+        self._sql = Statements(self._facts, self._engine.dialect)
+        self._add_all = Shared(self._add_batch)
 
     @property
     def location(self) -> str:
         return self._location
 
     def close(self) -> None:
+        self._hot.close()
         self._engine.dispose()
+
+    def _run(self, work: Callable[[Cursor], Made], session: Session | Connection | None = None) -> Made:
+        """Do `work` in one transaction of our own, or within the caller's, which the caller commits."""
+        if session is not None:
+            return work(joined(self._joined(session)))
+        with self._translated():
+            return self._hot.run(work)
 
     # --- producers
 
@@ -68,8 +86,23 @@ class PersistentQSQLAlchemy(Operators):
         values = [self._values(new) for new in jobs]
         if not values:
             return []
-        with self._write(session) as connection:
-            return [self._add(connection, one) for one in values]
+        if session is not None:
+            return self._run(lambda cursor: self._add(cursor, values), session)
+        return self._add_all(values)
+
+    def _add_batch(self, batch: list[list[dict[str, Any]]]) -> list[list[Job]]:
+        return self._run(lambda cursor: [self._add(cursor, values) for values in batch])
+
+    def _add(self, cursor: Cursor, values: list[dict[str, Any]]) -> list[Job]:
+        return [self._add_one(cursor, one) for one in values]
+
+    def _add_one(self, cursor: Cursor, values: dict[str, Any]) -> Job:
+        while True:
+            if rows := cursor.rows(self._sql.insert, values):
+                return enqueued_job(values, *rows[0])
+            # The holder may finish between the two statements (PostgreSQL); then the key is free again.
+            if rows := cursor.rows(self._sql.unfinished, {"unique_key": values["unique_key"]}):
+                return replace(from_driver(rows[0]), duplicate=True)
 
     def _values(self, new: NewJob) -> dict[str, Any]:
         return {
@@ -87,15 +120,6 @@ class PersistentQSQLAlchemy(Operators):
             "delay_us": (new.delay or timedelta(0)) // MICROSECOND,
         }
 
-    def _add(self, connection: Connection, values: dict[str, Any]) -> Job:
-        while True:
-            if row := connection.execute(self._insert, values).one_or_none():
-                return to_job(row)
-            # The holder may finish between the two statements (PostgreSQL); then the key is free again.
-            holder = statements.unfinished_with(values["unique_key"])
-            if row := connection.execute(holder).one_or_none():
-                return to_job(row, duplicate=True)
-
     # --- consumers
 
     def dequeue(
@@ -108,38 +132,71 @@ class PersistentQSQLAlchemy(Operators):
         check_consumer(consumer)
         check_limit(limit)
         names, span = [check_queue(name) for name in dict.fromkeys(queues)], self._lease_us(lease)
-        taken: list[Job] = []
-        with self._write() as connection:
-            _take_back(connection, limit=1000)
+
+        def claim(cursor: Cursor, *, reap: bool) -> list[Any] | None:
+            if reap and cursor.rows(self._sql.expired, {"limit": 1}):
+                return None
+            cursor.count(self._sql.due, {"limit": BATCH})
+            rows: list[Any] = []
             for name in names:
-                if len(taken) < limit:
-                    claim = statements.claim(name, consumer, limit - len(taken), span)
-                    taken += _startable(connection, connection.execute(claim).all())
-        return taken
+                if len(rows) < limit:
+                    values = {
+                        "of_queue": name,
+                        "by_consumer": consumer,
+                        "limit": limit - len(rows),
+                        "lease_us": span,
+                    }
+                    rows += sorted(cursor.rows(self._sql.claim, values), key=_leaving_order)
+            return rows
+
+        rows = self._run(lambda cursor: claim(cursor, reap=True))
+        if rows is None:
+            with self._orm() as session:
+                self._reap(session, BATCH)
+            rows = self._run(lambda cursor: claim(cursor, reap=False)) or []
+        return self._startable([from_driver(row) for row in rows], rows)
+
+    def _reap(self, session: Session, limit: int) -> int:
+        """Take back jobs whose lease ran out; return how many."""
+        overdue = session.scalars(statements.expired(), {"limit": limit}).all()
+        now = read_clock(session)
+        for row in session.scalars(select(JobRow).where(JobRow.id.in_(overdue))):
+            expire(session, row, now)
+        return len(overdue)
+
+    def _startable(self, jobs: list[Job], rows: list[Any]) -> list[Job]:
+        """Return the jobs that a task can run with, after ending those whose stored arguments are not JSON."""
+        broken = (
+            {row[0] for row in rows if decode_args(row[ARGS]) is None}
+            if not all(job.args for job in jobs)
+            else ()
+        )
+        if broken:
+            with self._orm() as session:
+                now, failure = read_clock(session), describe(UNDECODABLE)
+                for job in jobs:
+                    if job.id in broken:
+                        row = held_row(session, job)
+                        note(session, row, Outcome.FAILED, now, failure)
+                        finish(row, JobStatus.FAILED, now, failure.message)
+        return [job for job in jobs if job.id not in broken]
 
     def _lease_us(self, lease: timedelta | None) -> int:
         span = check_span("lease", lease or self._defaults.lease, timedelta(milliseconds=1), LONGEST_LEASE)
         return span // MICROSECOND
 
     def complete(self, job: Job, result: Any = None, *, session: Session | Connection | None = None) -> None:
-        held, stored = identities([job]), encode_result(result)
-        with self._write(session) as connection:
-            if connection.execute(statements.complete(held, stored)).one_or_none():
-                return
-            if connection.execute(statements.completed(held)).one_or_none():
-                return
-        raise LeaseLost(job.id, job.consumer or "", job.attempt)
+        values = {**_identity(job), "outcome": encode_result(result)}
+        if not self._run(lambda cursor: self._settle(cursor, values), session):
+            raise LeaseLost(job.id, job.consumer or "", job.attempt)
 
     def complete_many(self, jobs: Iterable[Job]) -> list[Job]:
-        given = list(jobs)
-        settled: set[int] = set()
-        with self._write() as connection:
-            for start in range(0, len(given), CHUNK):
-                held = identities(given[start : start + CHUNK])
-                settled.update(connection.execute(statements.complete(held)).scalars().all())
-                if not settled.issuperset(job_id for job_id, _, _ in held):
-                    settled.update(connection.execute(statements.completed(held)).scalars().all())
-        return [job for job in given if job.id not in settled]
+        given = [(job, {**_identity(job), "outcome": None}) for job in jobs]
+        return self._run(lambda cursor: [job for job, values in given if not self._settle(cursor, values)])
+
+    def _settle(self, cursor: Cursor, values: dict[str, Any]) -> bool:
+        """Complete a job; return whether it is completed by this attempt, now or before."""
+        return bool(cursor.count(self._sql.complete, values) or cursor.rows(self._sql.completed, values))
 
     def fail(
         self,
@@ -187,19 +244,21 @@ class PersistentQSQLAlchemy(Operators):
 
     def extend(self, jobs: Iterable[Job], lease: timedelta | None = None) -> list[Job]:
         given, span = list(jobs), self._lease_us(lease)
-        renewed: dict[int, Job] = {}
-        with self._write() as connection:
-            for start in range(0, len(given), CHUNK):
-                held = identities(given[start : start + CHUNK])
-                renewed.update(
-                    (row.id, to_job(row)) for row in connection.execute(statements.extend(held, span))
-                )
-        return [renewed[job.id] for job in given if job.id in renewed]
+        if not given:
+            return []
+
+        def renew(cursor: Cursor) -> list[Any]:
+            return [
+                row
+                for job in given
+                for row in cursor.rows(self._sql.extend, {**_identity(job), "lease_us": span})
+            ]
+
+        return [from_driver(row) for row in self._run(renew)]
 
     def guard(self, job: Job, *, session: Session | Connection) -> None:
-        with self._write(session) as connection:
-            if connection.execute(statements.guard(identities([job]))).one_or_none() is None:
-                raise LeaseLost(job.id, job.consumer or "", job.attempt)
+        if not self._run(lambda cursor: cursor.count(self._sql.guard, _identity(job)), session):
+            raise LeaseLost(job.id, job.consumer or "", job.attempt)
 
     def heartbeat(self, consumer: str, *, host: str, pid: int, queues: Sequence[str]) -> None:
         check_consumer(consumer)
@@ -222,36 +281,35 @@ class PersistentQSQLAlchemy(Operators):
                 row.stopped_at = read_clock(session)
 
     def cleanup(self, limit: int = 1000) -> int:
-        with self._write() as connection:
-            connection.execute(statements.forget_consumers(FORGET_AFTER // MICROSECOND))
-            return _take_back(connection, check_limit(limit))
+        check_limit(limit)
+        with self._orm() as session:
+            session.execute(statements.forget_consumers(FORGET_AFTER // MICROSECOND))
+            taken_back = self._reap(session, limit)
+        return taken_back + self._run(lambda cursor: cursor.count(self._sql.due, {"limit": limit}))
 
 
-def _take_back(connection: Connection, limit: int) -> int:
-    """Take back expired leases and make due jobs ready; return how many jobs that were."""
-    overdue = connection.execute(statements.expired(limit)).scalars().all()
-    if overdue:
-        with Session(connection, autoflush=False) as session:
-            now = read_clock(session)
-            for row in session.scalars(select(JobRow).where(JobRow.id.in_(overdue))):
-                expire(session, row, now)
-            session.flush()
-    return len(overdue) + connection.execute(statements.due(limit)).rowcount
+class Statements:
+    """The hot statements, each compiled once."""
+
+    def __init__(self, facts: DialectFacts, dialect: Dialect) -> None:
+        self.insert = Prepared(statements.insert_job(facts), dialect)
+        self.unfinished = Prepared(statements.unfinished(), dialect)
+        self.expired = Prepared(statements.expired(), dialect)
+        self.due = Prepared(statements.due(), dialect)
+        self.claim = Prepared(statements.claim(), dialect)
+        self.complete = Prepared(statements.complete(), dialect)
+        self.completed = Prepared(statements.completed(), dialect)
+        self.extend = Prepared(statements.extend(), dialect)
+        self.guard = Prepared(statements.guard(), dialect)
 
 
-def _startable(connection: Connection, rows: Sequence[Any]) -> list[Job]:
-    """Return the claimed jobs in the order of G5, after ending those whose arguments nothing could run with."""
-    ordered = sorted(rows, key=lambda row: (-row.priority, row.run_at, row.id))
-    broken = [to_job(row) for row in ordered if not is_decodable(row)]
-    if broken:
-        with Session(connection, autoflush=False) as session:
-            now, failure = read_clock(session), describe(UNDECODABLE)
-            for job in broken:
-                row = held_row(session, job)
-                note(session, row, Outcome.FAILED, now, failure)
-                finish(row, JobStatus.FAILED, now, failure.message)
-            session.flush()
-    return [to_job(row) for row in ordered if is_decodable(row)]
+def _leaving_order(row: Any) -> tuple[int, int, int]:
+    return -row[PRIORITY], row[RUN_AT], row[0]
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    """Return what proves that a job is held: id, consumer, attempt."""
+    return {"held_id": job.id, "held_by": job.consumer, "held_at": job.attempt}
 
 
 def _delay(delay: timedelta) -> timedelta:

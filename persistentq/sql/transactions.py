@@ -49,6 +49,7 @@ class Transactions:
         self._facts, self._defaults = facts_for(target), defaults
         self._location = self._facts.location(target)
         self._engine = self._facts.make_engine(target, lock_timeout, create=create)
+        self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
         try:
             with self._translated():
                 ensure_schema(self._engine, self._facts, self._location, create=create)
@@ -97,6 +98,8 @@ class Transactions:
             yield
         except DBAPIError as error:
             raise self._facts.explain(self._location, error.orig or error) from error
+        except self._driver_error as error:
+            raise self._facts.explain(self._location, error) from error
         except PoolTimeout as error:
             raise StorageUnavailable(
                 self._location, "has no connection free: too many threads use it"

@@ -9,19 +9,21 @@ import pytest
 
 from persistentq import PersistentQSQLAlchemy
 from persistentq.sql import statements
+from persistentq.sql.hot import Prepared
 
-HELD = [(1, "c", 1), (2, "c", 1)]
+FENCED = ["persistentq_jobs USING INTEGER PRIMARY KEY (rowid=?)"]
 PLANS: dict[str, tuple[Any, list[str]]] = {
-    "due": (statements.due(10), ["persistentq_due (status=? AND run_at<?)"]),
-    "expired": (statements.expired(10), ["persistentq_lease (status=? AND lease_until<?)"]),
+    "due": (statements.due(), ["persistentq_due (status=? AND run_at<?)"]),
+    "expired": (statements.expired(), ["persistentq_lease (status=? AND lease_until<?)"]),
     "claim": (
-        statements.claim("default", "c", 10, 1000),
+        statements.claim(),
         ["persistentq_ready (queue=?)", "persistentq_reserved (reserved_for=? AND queue=?)"],
     ),
-    "complete": (statements.complete(HELD), ["persistentq_by_status (status=? AND id=?)"]),
-    "completed": (statements.completed(HELD), ["persistentq_by_status (status=? AND id=?)"]),
-    "extend": (statements.extend(HELD, 1000), ["persistentq_by_status (status=? AND id=?)"]),
-    "unfinished_with": (statements.unfinished_with("k"), ["persistentq_unique_key (unique_key=?)"]),
+    "complete": (statements.complete(), FENCED),
+    "completed": (statements.completed(), FENCED),
+    "extend": (statements.extend(), FENCED),
+    "guard": (statements.guard(), FENCED),
+    "unfinished": (statements.unfinished(), ["persistentq_unique_key (unique_key=?)"]),
 }
 
 
@@ -29,11 +31,12 @@ PLANS: dict[str, tuple[Any, list[str]]] = {
 def test_plan(name: str, tmp_path: Path) -> None:
     statement, indexes = PLANS[name]
     with PersistentQSQLAlchemy(f"sqlite:///{tmp_path}/queue.db") as queue:
-        compiled = statement.compile(queue.engine, compile_kwargs={"render_postcompile": True})
-        values = compiled.construct_params()
-        bound = tuple(values[key] for key in compiled.positiontup)
+        prepared = Prepared(statement, queue.engine.dialect)
         with queue.engine.connect() as connection:
-            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", bound)]
+            plan = [
+                row[3]
+                for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {prepared.sql}", prepared.bind({}))
+            ]
     for index in indexes:
         assert any(index in step for step in plan), plan
     scans = [step for step in plan if step.startswith("SCAN persistentq")]

@@ -1,0 +1,174 @@
+"""The hot statements on one raw connection: compiled once, without a pool's checkout or a Session in between.
+
+A database of one writer at a time has no use for more than one writing connection per process, and elsewhere one
+is enough to be fast. Threads that enqueue at the same moment share a transaction, and with it one sync of the disk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from persistentq.sql.dialect import DialectFacts
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Dialect, Engine, Executable
+    from sqlalchemy.pool import PoolProxiedConnection
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+# Connections that a forked child must neither use nor close: closing would disturb the parent's locks.
+_INHERITED: list[PoolProxiedConnection] = []
+
+
+class Prepared:
+    """A statement of the ORM models, compiled once for one dialect; its rows are the driver's own."""
+
+    def __init__(self, statement: Executable, dialect: Dialect) -> None:
+        compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+        self.sql: str = str(compiled)
+        self._constants: Mapping[str, Any] = compiled.params
+        self._names: Sequence[str] | None = compiled.positiontup
+
+    def bind(self, values: Mapping[str, Any]) -> Any:
+        """Return what the driver wants for these values, with the statement's own constants."""
+        known = {**self._constants, **values}
+        return known if self._names is None else tuple([known[name] for name in self._names])
+
+
+class Cursor:
+    """Runs prepared statements in an open transaction: our own, or one that the caller will commit.
+
+    Args:
+        execute: Runs SQL with bound values and returns what the rows can be fetched from.
+        connection: The caller's connection, or None for ours.
+    """
+
+    def __init__(self, execute: Callable[[str, Any], Any], connection: Connection | None = None) -> None:
+        self._execute, self.connection = execute, connection
+
+    def rows(self, statement: Prepared, values: Mapping[str, Any]) -> list[Any]:
+        """Run a statement that returns rows, and return all of them: an open cursor would pin the database."""
+        found: list[Any] = self._execute(statement.sql, statement.bind(values)).fetchall()
+        return found
+
+    def count(self, statement: Prepared, values: Mapping[str, Any]) -> int:
+        """Run a statement that returns no rows, and return how many it changed."""
+        number: int = self._execute(statement.sql, statement.bind(values)).rowcount
+        return number
+
+
+class HotPath:
+    """One writing connection of this process, used by one thread at a time."""
+
+    def __init__(self, engine: Engine, facts: DialectFacts) -> None:
+        self._engine, self._facts = engine, facts
+        self._lock = Lock()
+        self._connection: PoolProxiedConnection | None = None
+        self._pid = os.getpid()
+
+    def run(self, work: Callable[[Cursor], Made]) -> Made:
+        """Do `work` in one transaction and return what it returned; the driver's errors come out as they are."""
+        with self._lock:
+            driver = self._connected().cursor()
+            try:
+                self._facts.begin(driver)
+                made = work(Cursor(driver.execute))
+                self._facts.commit(driver)
+            except BaseException:
+                self._give_up()
+                raise
+            finally:
+                driver.close()
+        self._facts.after_write(self._engine)
+        return made
+
+    def close(self) -> None:
+        """Give the connection back to the pool. May be repeated."""
+        with self._lock:
+            if self._connection is not None and self._pid == os.getpid():
+                self._connection.close()
+            self._connection = None
+
+    def _connected(self) -> Any:
+        if self._pid != os.getpid():
+            if self._connection is not None:
+                _INHERITED.append(self._connection)
+            self._connection, self._pid = None, os.getpid()
+        if self._connection is None:
+            self._connection = self._engine.raw_connection()
+        return self._connection
+
+    def _give_up(self) -> None:
+        """End a transaction that failed; a connection on which even that fails is thrown away."""
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            connection.rollback()
+        except Exception:
+            self._connection = None
+            with suppress(Exception):
+                connection.invalidate()
+
+
+def joined(connection: Connection) -> Cursor:
+    """Return a cursor on the caller's connection; the caller ends its transaction."""
+    return Cursor(connection.exec_driver_sql, connection)
+
+
+class _Waiting(Generic[Given, Made]):
+    """What one thread has given, and what came of it."""
+
+    __slots__ = ("error", "given", "is_done", "made")
+
+    def __init__(self, given: Given) -> None:
+        self.given, self.is_done = given, False
+        self.made: Made | None = None
+        self.error: Exception | None = None
+
+
+class Shared(Generic[Given, Made]):
+    """Lets threads that come at the same moment share one transaction; one that comes alone waits for nobody.
+
+    Args:
+        do: Does the work of all of them in one transaction and returns one result each, in order.
+    """
+
+    def __init__(self, do: Callable[[list[Given]], list[Made]]) -> None:
+        self._do = do
+        self._turn = Lock()
+        self._waiting: deque[_Waiting[Given, Made]] = deque()
+
+    def __call__(self, given: Given) -> Made:
+        """Return what came of `given`; an error of the shared transaction is raised in each thread."""
+        mine: _Waiting[Given, Made] = _Waiting(given)
+        self._waiting.append(mine)
+        with self._turn:
+            if not mine.is_done:
+                self._serve()
+        if mine.error is not None:
+            raise mine.error
+        return mine.made  # type: ignore[return-value]
+
+    def _serve(self) -> None:
+        batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        try:
+            for one, made in zip(batch, self._do([one.given for one in batch]), strict=True):
+                one.made = made
+        except Exception as error:
+            for one in batch:
+                one.error = error
+        except BaseException:
+            # An interrupt of this thread is not the others'; whether their work was committed is unknown.
+            for one in batch:
+                one.error = RuntimeError("the thread that did the shared work was interrupted")
+            raise
+        finally:
+            for one in batch:
+                one.is_done = True
