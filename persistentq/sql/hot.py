@@ -35,9 +35,9 @@ class Prepared:
         self._constants: Mapping[str, Any] = compiled.params
         self._names: Sequence[str] | None = compiled.positiontup
 
-    def bind(self, values: Mapping[str, Any]) -> Any:
-        """Return what the driver wants for these values, with the statement's own constants."""
-        known = {**self._constants, **values}
+    def bind(self, values: Mapping[str, Any], now_us: int | None = None) -> Any:
+        """Return what the driver wants for these values, with the statement's own constants and the time."""
+        known = {**self._constants, **values, "now_us": now_us}
         return known if self._names is None else tuple([known[name] for name in self._names])
 
 
@@ -46,21 +46,32 @@ class Cursor:
 
     Args:
         execute: Runs SQL with bound values and returns what the rows can be fetched from.
-        connection: The caller's connection, or None for ours.
+        now_us: The transaction's time, where the database's clock is ours; else None.
     """
 
-    def __init__(self, execute: Callable[[str, Any], Any], connection: Connection | None = None) -> None:
-        self._execute, self.connection = execute, connection
+    def __init__(self, execute: Callable[[str, Any], Any], now_us: int | None) -> None:
+        self._execute, self._now_us = execute, now_us
 
     def rows(self, statement: Prepared, values: Mapping[str, Any]) -> list[Any]:
         """Run a statement that returns rows, and return all of them: an open cursor would pin the database."""
-        found: list[Any] = self._execute(statement.sql, statement.bind(values)).fetchall()
+        found: list[Any] = self._run(statement, values).fetchall()
         return found
 
     def count(self, statement: Prepared, values: Mapping[str, Any]) -> int:
         """Run a statement that returns no rows, and return how many it changed."""
-        number: int = self._execute(statement.sql, statement.bind(values)).rowcount
+        number: int = self._run(statement, values).rowcount
         return number
+
+    def add(self, statement: Prepared, values: Mapping[str, Any]) -> tuple[int, int] | None:
+        """Insert a row and return its id and the database's time; None if a conflict prevented it."""
+        result = self._run(statement, values)
+        if self._now_us is not None:
+            return (result.lastrowid, self._now_us) if result.rowcount == 1 else None
+        found: list[tuple[int, int]] = result.fetchall()
+        return found[0] if found else None
+
+    def _run(self, statement: Prepared, values: Mapping[str, Any]) -> Any:
+        return self._execute(statement.sql, statement.bind(values, self._now_us))
 
 
 class HotPath:
@@ -78,7 +89,7 @@ class HotPath:
             driver = self._connected().cursor()
             try:
                 self._facts.begin(driver)
-                made = work(Cursor(driver.execute))
+                made = work(Cursor(driver.execute, self._facts.now_us()))
                 self._facts.commit(driver)
             except BaseException:
                 self._give_up()
@@ -117,9 +128,9 @@ class HotPath:
                 connection.invalidate()
 
 
-def joined(connection: Connection) -> Cursor:
+def joined(connection: Connection, facts: DialectFacts) -> Cursor:
     """Return a cursor on the caller's connection; the caller ends its transaction."""
-    return Cursor(connection.exec_driver_sql, connection)
+    return Cursor(connection.exec_driver_sql, facts.now_us())
 
 
 class _Waiting(Generic[Given, Made]):

@@ -15,7 +15,7 @@ from persistentq.sql import statements
 from persistentq.sql.models import MICROSECOND, JobRow, PauseRow
 from persistentq.sql.readers import Readers, queue_info
 from persistentq.sql.rows import to_job
-from persistentq.sql.settling import finish, give_back, note, operable_row, read_clock, wait
+from persistentq.sql.settling import finish, give_back, note, operable_row, wait
 
 
 class Operators(Readers):
@@ -31,7 +31,7 @@ class Operators(Readers):
                 if session.scalars(holder).first() is not None:
                     raise UniqueKeyTaken(row.id, row.unique_key)
             row.max_attempts, row.finished_at = row.attempt + row.budget, None
-            wait(row, JobStatus.PENDING, run_at=read_clock(session))
+            wait(row, JobStatus.PENDING, run_at=self._clock(session))
             return to_job(row)
 
     def cancel(self, job_id: int) -> Job:
@@ -40,13 +40,13 @@ class Operators(Readers):
             if row.status == JobStatus.PROCESSING:
                 row.cancel_requested = 1
             else:
-                finish(row, JobStatus.CANCELLED, read_clock(session))
+                finish(row, JobStatus.CANCELLED, self._clock(session))
             return to_job(row)
 
     def mark_failed(self, job_id: int, reason: str) -> Job:
         failure = describe(reason)
         with self._orm() as session:
-            row, now = operable_row(session, job_id, "mark-failed"), read_clock(session)
+            row, now = operable_row(session, job_id, "mark-failed"), self._clock(session)
             if row.status == JobStatus.PROCESSING:
                 note(session, row, Outcome.TAKEN, now, failure)
             finish(row, JobStatus.FAILED, now, failure.message)
@@ -57,7 +57,7 @@ class Operators(Readers):
         with self._orm() as session:
             row = operable_row(session, job_id, "assign")
             if row.status == JobStatus.PROCESSING:
-                now = read_clock(session)
+                now = self._clock(session)
                 note(session, row, Outcome.TAKEN, now)
                 give_back(row, JobStatus.PENDING, now)
             if row.status != JobStatus.CANCELLED:
@@ -103,7 +103,7 @@ class Operators(Readers):
     def pause_queue(self, queue: str, *, lasting: timedelta | None = None) -> QueueInfo:
         name, span = check_queue(queue), check_pause(lasting)
         with self._orm() as session:
-            now = read_clock(session)
+            now = self._clock(session)
             row = session.get(PauseRow, name, with_for_update=True)
             if row is None:
                 row = PauseRow(queue=name, paused_at=now)
@@ -115,5 +115,5 @@ class Operators(Readers):
         name = check_queue(queue)
         with self._orm() as session:
             session.execute(delete(PauseRow).where(PauseRow.queue == name))
-            now = read_clock(session)
+            now = self._clock(session)
         return queue_info(name, self.count_jobs().get(name, {}), None, now)

@@ -24,7 +24,6 @@ from persistentq.sql.models import (
     PauseRow,
 )
 from persistentq.sql.rows import current_attempt, to_attempt, to_job
-from persistentq.sql.settling import read_clock
 from persistentq.sql.transactions import Transactions
 
 ORDER = {status.value: number for number, status in enumerate(JobStatus)}
@@ -78,7 +77,7 @@ class Readers(Transactions, PersistentQInterface):
         counts = self.count_jobs()
         with self._orm(read_only=True) as session:
             pauses = {row.queue: row for row in session.scalars(select(PauseRow))}
-            now = read_clock(session)
+            now = self._clock(session)
         return [
             queue_info(name, counts.get(name, {}), pauses.get(name), now)
             for name in sorted({*counts, *pauses})
@@ -87,7 +86,7 @@ class Readers(Transactions, PersistentQInterface):
     def list_consumers(self) -> list[ConsumerInfo]:
         busy = select(JobRow.consumer, func.count()).where(JobRow.status == JobStatus.PROCESSING)
         with self._orm(read_only=True) as session:
-            now = read_clock(session)
+            now = self._clock(session)
             held = dict(session.execute(busy.group_by(JobRow.consumer)).all())
             rows = session.scalars(select(ConsumerRow).order_by(ConsumerRow.id)).all()
         return [
@@ -108,7 +107,7 @@ class Readers(Transactions, PersistentQInterface):
     def activity(self, window: timedelta, buckets: int) -> list[ActivityBucket]:
         check_int("buckets", buckets, 1, 1000)
         with self._orm(read_only=True) as session:
-            start, step = read_clock(session) - window, window / buckets
+            start, step = self._clock(session) - window, window / buckets
             ended = _bucket(JobRow.finished_at, start, step)
             done = select(ended, func.count()).where(
                 JobRow.finished_at >= start, JobRow.status == JobStatus.DONE

@@ -86,11 +86,12 @@ def from_driver(row: Sequence[Any]) -> Job:
     )
 
 
-def enqueued_job(values: Mapping[str, Any], job_id: int, status: str, created_at: int, run_at: int) -> Job:
-    """Return the job that was just stored from these values; the rest is what the database answered."""
+def enqueued_job(values: Mapping[str, Any], job_id: int, created_at: int) -> Job:
+    """Return the job that was just stored from these values; id and time are what the database answered."""
     base_us, cap_us, extra, tags = (
         values[key] for key in ("backoff_base_us", "backoff_cap_us", "extra", "tags")
     )
+    run_at = created_at + values["delay_us"] if values["at"] is None else values["at"]
     created = moment(created_at)
     return quick_job(
         job_id,
@@ -98,7 +99,7 @@ def enqueued_job(values: Mapping[str, Any], job_id: int, status: str, created_at
         decode_args(values["args"]),
         values["queue"],
         values["priority"],
-        STATUSES[status],
+        JobStatus.SCHEDULED if run_at > created_at else JobStatus.PENDING,
         0,
         values["attempts"],
         created,

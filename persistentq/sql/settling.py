@@ -11,15 +11,10 @@ from persistentq.checks import check_id
 from persistentq.errors import JobNotFound, LeaseLost
 from persistentq.failure import Failure, worker_died
 from persistentq.job import Job, JobStatus, Outcome, require_before
-from persistentq.sql.models import EPOCH, MICROSECOND, AttemptRow, JobRow, database_now
+from persistentq.sql.models import AttemptRow, JobRow
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
-
-
-def read_clock(session: Session) -> datetime:
-    """Return the database's present time."""
-    return EPOCH + session.scalars(select(database_now())).one() * MICROSECOND
 
 
 def held_row(session: Session, job: Job) -> JobRow:

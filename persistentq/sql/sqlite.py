@@ -47,6 +47,7 @@ class SQLiteFacts(DialectFacts):
     """SQLite in WAL mode, at most one writer, every commit synced."""
 
     insert = staticmethod(insert)
+    is_local = True
 
     def make_engine(self, url: URL, lock_timeout: timedelta, *, create: bool) -> Engine:
         path = _file(url)

@@ -22,7 +22,7 @@ from persistentq.sql.hot import Cursor, HotPath, Prepared, Shared, joined
 from persistentq.sql.models import EPOCH, MICROSECOND, ConsumerRow, JobRow
 from persistentq.sql.operators import Operators
 from persistentq.sql.rows import JOB_COLUMNS, UNDECODABLE, enqueued_job, from_driver, to_job
-from persistentq.sql.settling import expire, finish, give_back, held_row, note, read_clock, wait
+from persistentq.sql.settling import expire, finish, give_back, held_row, note, wait
 from persistentq.sql.transactions import Defaults
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class PersistentQSQLAlchemy(Operators):
     def _run(self, work: Callable[[Cursor], Made], session: Session | Connection | None = None) -> Made:
         """Do `work` in one transaction of our own, or within the caller's, which the caller commits."""
         if session is not None:
-            return work(joined(self._joined(session)))
+            return work(joined(self._joined(session), self._facts))
         with self._translated():
             return self._hot.run(work)
 
@@ -98,8 +98,8 @@ class PersistentQSQLAlchemy(Operators):
 
     def _add_one(self, cursor: Cursor, values: dict[str, Any]) -> Job:
         while True:
-            if rows := cursor.rows(self._sql.insert, values):
-                return enqueued_job(values, *rows[0])
+            if (added := cursor.add(self._sql.insert, values)) is not None:
+                return enqueued_job(values, *added)
             # The holder may finish between the two statements (PostgreSQL); then the key is free again.
             if rows := cursor.rows(self._sql.unfinished, {"unique_key": values["unique_key"]}):
                 return replace(from_driver(rows[0]), duplicate=True)
@@ -158,8 +158,10 @@ class PersistentQSQLAlchemy(Operators):
 
     def _reap(self, session: Session, limit: int) -> int:
         """Take back jobs whose lease ran out; return how many."""
-        overdue = session.scalars(statements.expired(), {"limit": limit}).all()
-        now = read_clock(session)
+        overdue = session.scalars(
+            statements.expired(), {"limit": limit, "now_us": self._facts.now_us()}
+        ).all()
+        now = self._clock(session)
         for row in session.scalars(select(JobRow).where(JobRow.id.in_(overdue))):
             expire(session, row, now)
         return len(overdue)
@@ -173,7 +175,7 @@ class PersistentQSQLAlchemy(Operators):
         )
         if broken:
             with self._orm() as session:
-                now, failure = read_clock(session), describe(UNDECODABLE)
+                now, failure = self._clock(session), describe(UNDECODABLE)
                 for job in jobs:
                     if job.id in broken:
                         row = held_row(session, job)
@@ -210,7 +212,7 @@ class PersistentQSQLAlchemy(Operators):
         rule = job.backoff or DEFAULT
         pause = rule.delay(job.attempt, random.random()) if delay is None else _delay(delay)
         with self._orm() as session:
-            row, now = held_row(session, job), read_clock(session)
+            row, now = held_row(session, job), self._clock(session)
             note(session, row, Outcome.FAILED, now, failure)
             if row.cancel_requested:
                 finish(row, JobStatus.CANCELLED, now, failure.message)
@@ -223,7 +225,7 @@ class PersistentQSQLAlchemy(Operators):
     def snooze(self, job: Job, delay: timedelta) -> Job:
         pause = _delay(delay)
         with self._orm() as session:
-            row, now = held_row(session, job), read_clock(session)
+            row, now = held_row(session, job), self._clock(session)
             note(session, row, Outcome.SNOOZED, now)
             give_back(row, JobStatus.SCHEDULED, now, run_at=now + pause)
             return to_job(row)
@@ -231,7 +233,7 @@ class PersistentQSQLAlchemy(Operators):
     def release(self, jobs: Iterable[Job]) -> list[Job]:
         refused = []
         with self._orm() as session:
-            now = read_clock(session)
+            now = self._clock(session)
             for job in jobs:
                 try:
                     row = held_row(session, job)
@@ -266,7 +268,7 @@ class PersistentQSQLAlchemy(Operators):
         check_int("pid", pid, 0, 2**31 - 1)
         names = ",".join(check_queue(name) for name in queues)
         with self._orm() as session:
-            now = read_clock(session)
+            now = self._clock(session)
             row = session.get(ConsumerRow, consumer, with_for_update=True)
             if row is None:
                 row = ConsumerRow(id=consumer, host=host, pid=pid, started_at=now)
@@ -278,7 +280,7 @@ class PersistentQSQLAlchemy(Operators):
     def retire(self, consumer: str) -> None:
         with self._orm() as session:
             if (row := session.get(ConsumerRow, check_consumer(consumer), with_for_update=True)) is not None:
-                row.stopped_at = read_clock(session)
+                row.stopped_at = self._clock(session)
 
     def cleanup(self, limit: int = 1000) -> int:
         check_limit(limit)

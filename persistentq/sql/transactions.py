@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import URL, Connection, Engine, make_url
+from sqlalchemy import URL, Connection, Engine, make_url, select
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from persistentq.errors import ConfigurationError, InvalidArgument, StorageError, StorageUnavailable
 from persistentq.sql.dialect import READONLY, DialectFacts
+from persistentq.sql.models import EPOCH, MICROSECOND, database_now
 from persistentq.sql.postgresql import PostgreSQLFacts
 from persistentq.sql.schema import ensure_schema
 from persistentq.sql.sqlite import SQLiteFacts
@@ -82,6 +83,13 @@ class Transactions:
                 yield session
             if not read_only:
                 self._facts.after_write(self._engine)
+
+    def _clock(self, session: Session) -> datetime:
+        """Return the database's present time."""
+        known = self._facts.now_us()
+        return (
+            EPOCH + (session.scalars(select(database_now())).one() if known is None else known) * MICROSECOND
+        )
 
     def _joined(self, session: Session | Connection) -> Connection:
         connection = session.connection() if isinstance(session, Session) else session
