@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from persistentq.errors import InvalidArgument
 
 _QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_TASK = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}")
+_TASK = re.compile(r"[^\s\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 _TAG = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _CONSUMER = re.compile(r"[A-Za-z0-9_.:@-]{1,128}")
 MAX_ID = 2**63 - 1
@@ -24,8 +25,7 @@ def check_queue(name: object) -> str:
 
 def check_task(name: object) -> str:
     """Return `name` if it can name a task, else raise InvalidArgument."""
-    text = _matched("task", name, _TASK, "is not 1 to 200 printable characters without spaces")
-    return check_text("task", text, 200)
+    return _matched("task", name, _TASK, "is not 1 to 200 printable characters without spaces")
 
 
 def check_consumer(name: object) -> str:
@@ -83,6 +83,11 @@ def check_span(name: str, value: object, low: timedelta, high: timedelta) -> tim
 
 
 def _matched(what: str, name: object, pattern: re.Pattern[str], problem: str) -> str:
-    if not isinstance(name, str) or pattern.fullmatch(name) is None:
+    if not isinstance(name, str) or not _fits(pattern, name):
         raise InvalidArgument(what, name, problem)
     return name
+
+
+@lru_cache(maxsize=1024)
+def _fits(pattern: re.Pattern[str], name: str) -> bool:
+    return pattern.fullmatch(name) is not None

@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from operator import itemgetter
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -32,13 +33,17 @@ class Prepared:
     def __init__(self, statement: Executable, dialect: Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
         self.sql: str = str(compiled)
-        self._constants: Mapping[str, Any] = compiled.params
-        self._names: Sequence[str] | None = compiled.positiontup
+        self._constants: dict[str, Any] = {**compiled.params, "now_us": None}
+        # One name more, so that what is picked is a tuple for any number of names.
+        names = compiled.positiontup
+        self._pick = None if names is None else itemgetter(*names, "now_us")
 
     def bind(self, values: Mapping[str, Any], now_us: int | None = None) -> Any:
         """Return what the driver wants for these values, with the statement's own constants and the time."""
-        known = {**self._constants, **values, "now_us": now_us}
-        return known if self._names is None else tuple([known[name] for name in self._names])
+        known = self._constants.copy()
+        known.update(values)
+        known["now_us"] = now_us
+        return known if self._pick is None else self._pick(known)[:-1]
 
 
 class Cursor:
@@ -46,11 +51,14 @@ class Cursor:
 
     Args:
         execute: Runs SQL with bound values and returns what the rows can be fetched from.
+        execute_many: The same for a list of them, of which only the number of changed rows is of interest.
         now_us: The transaction's time, where the database's clock is ours; else None.
     """
 
-    def __init__(self, execute: Callable[[str, Any], Any], now_us: int | None) -> None:
-        self._execute, self._now_us = execute, now_us
+    def __init__(
+        self, execute: Callable[[str, Any], Any], execute_many: Callable[[str, Any], Any], now_us: int | None
+    ) -> None:
+        self._execute, self._execute_many, self._now_us = execute, execute_many, now_us
 
     def rows(self, statement: Prepared, values: Mapping[str, Any]) -> list[Any]:
         """Run a statement that returns rows, and return all of them: an open cursor would pin the database."""
@@ -70,8 +78,23 @@ class Cursor:
         found: list[tuple[int, int]] = result.fetchall()
         return found[0] if found else None
 
+    def count_all(self, statement: Prepared, many: Sequence[Mapping[str, Any]]) -> int:
+        """Run a statement that returns no rows once for each of `many`; return how many rows it changed in all."""
+        number: int = self._execute_many(
+            statement.sql, [statement.bind(one, self._now_us) for one in many]
+        ).rowcount
+        return number
+
     def _run(self, statement: Prepared, values: Mapping[str, Any]) -> Any:
         return self._execute(statement.sql, statement.bind(values, self._now_us))
+
+
+def _many(driver: Any) -> Callable[[str, Any], Any]:
+    def execute_many(sql: str, values: Any) -> Any:
+        driver.executemany(sql, values)
+        return driver
+
+    return execute_many
 
 
 class HotPath:
@@ -89,7 +112,7 @@ class HotPath:
             driver = self._connected().cursor()
             try:
                 self._facts.begin(driver)
-                made = work(Cursor(driver.execute, self._facts.now_us()))
+                made = work(Cursor(driver.execute, _many(driver), self._facts.now_us()))
                 self._facts.commit(driver)
             except BaseException:
                 self._give_up()
@@ -130,7 +153,7 @@ class HotPath:
 
 def joined(connection: Connection, facts: DialectFacts) -> Cursor:
     """Return a cursor on the caller's connection; the caller ends its transaction."""
-    return Cursor(connection.exec_driver_sql, facts.now_us())
+    return Cursor(connection.exec_driver_sql, connection.exec_driver_sql, facts.now_us())
 
 
 class _Waiting(Generic[Given, Made]):

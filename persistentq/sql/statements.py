@@ -19,6 +19,7 @@ from sqlalchemy import (
     case,
     delete,
     func,
+    literal_column,
     null,
     or_,
     select,
@@ -84,44 +85,60 @@ def insert_job(facts: DialectFacts) -> Any:
     return added if facts.is_local else added.returning(JobRow.id, JobRow.created_at)
 
 
-def due() -> Update:
+def as_number(limit: int) -> ColumnElement[int]:
+    """Return a limit with its digits in the SQL itself: a bound one makes SQLite plan the statement anew each time."""
+    return literal_column(str(int(limit)), Integer)
+
+
+def due(limit: int) -> Update:
     """G5: scheduled jobs whose time has come become ready, the earliest first."""
     chosen = (
         select(JobRow.id)
         .where(WAITING, _micros(JobRow.run_at) <= NOW)
         .order_by(JobRow.run_at, JobRow.id)
-        .limit(bindparam("limit", type_=Integer))
+        .limit(as_number(limit))
+        .offset(as_number(0))
         .with_for_update(skip_locked=True)
     )
     return update(JobRow).where(JobRow.id.in_(chosen), WAITING).values(status=JobStatus.PENDING)
 
 
-def expired() -> Select[int]:
+def expired(limit: int) -> Select[int]:
     """G4: the ids of jobs whose lease ran out, locked, the longest overdue first."""
     return (
         select(JobRow.id)
         .where(HELD, _micros(JobRow.lease_until) <= NOW)
         .order_by(JobRow.lease_until)
-        .limit(bindparam("limit", type_=Integer))
+        .limit(as_number(limit))
+        .offset(as_number(0))
         .with_for_update(skip_locked=True)
     )
 
 
-def claim() -> Update:
+def claim(limit: int) -> Update:
     """G2, G3, G5: take the first ready jobs of a queue, counting the attempt in the same statement."""
     queue, consumer = bindparam("of_queue", type_=Text), bindparam("by_consumer", type_=Text)
-    limit = bindparam("limit", type_=Integer)
     ready = select(JobRow.id, JobRow.priority, JobRow.run_at).where(
         READY, JobRow.queue == queue, ~is_paused(queue)
     )
     order = (JobRow.priority.desc(), JobRow.run_at, JobRow.id)
     # Two arms, each on its own index: jobs that are reserved for others are never looked at.
     arms = [
-        ready.where(condition).order_by(*order).limit(limit).with_for_update(skip_locked=True).subquery()
+        ready.where(condition)
+        .order_by(*order)
+        .limit(as_number(limit))
+        .offset(as_number(0))
+        .with_for_update(skip_locked=True)
+        .subquery()
         for condition in (JobRow.reserved_for.is_(None), JobRow.reserved_for == consumer)
     ]
     both = union_all(*(select(arm) for arm in arms)).subquery()
-    first = select(both.c.id).order_by(both.c.priority.desc(), both.c.run_at, both.c.id).limit(limit)
+    first = (
+        select(both.c.id)
+        .order_by(both.c.priority.desc(), both.c.run_at, both.c.id)
+        .limit(as_number(limit))
+        .offset(as_number(0))
+    )
     return (
         update(JobRow)
         .where(JobRow.id.in_(first), READY)

@@ -15,7 +15,7 @@ from persistentq.checks import check_consumer, check_int, check_limit, check_que
 from persistentq.errors import LeaseLost
 from persistentq.failure import describe
 from persistentq.job import FORGET_AFTER, LONGEST_DELAY, LONGEST_LEASE, Job, JobStatus, NewJob, Outcome
-from persistentq.payload import decode_args, encode_args, encode_result
+from persistentq.payload import copy_args, decode_args, encode_args, encode_result
 from persistentq.sql import statements
 from persistentq.sql.dialect import DialectFacts
 from persistentq.sql.hot import Cursor, HotPath, Prepared, Shared, joined
@@ -105,9 +105,11 @@ class PersistentQSQLAlchemy(Operators):
                 return replace(from_driver(rows[0]), duplicate=True)
 
     def _values(self, new: NewJob) -> dict[str, Any]:
+        args = encode_args(new.args)
         return {
             "task": new.task,
-            "args": encode_args(new.args),
+            "args": args,
+            "own_args": copy_args(new.args, args),
             "queue": new.queue,
             "priority": new.priority,
             "attempts": new.max_attempts or self._defaults.max_attempts,
@@ -134,19 +136,20 @@ class PersistentQSQLAlchemy(Operators):
         names, span = [check_queue(name) for name in dict.fromkeys(queues)], self._lease_us(lease)
 
         def claim(cursor: Cursor, *, reap: bool) -> list[Any] | None:
-            if reap and cursor.rows(self._sql.expired, {"limit": 1}):
+            if reap and cursor.rows(self._sql.expired, {}):
                 return None
-            cursor.count(self._sql.due, {"limit": BATCH})
+            cursor.count(self._sql.due, {})
             rows: list[Any] = []
             for name in names:
                 if len(rows) < limit:
                     values = {
                         "of_queue": name,
                         "by_consumer": consumer,
-                        "limit": limit - len(rows),
                         "lease_us": span,
                     }
-                    rows += sorted(cursor.rows(self._sql.claim, values), key=_leaving_order)
+                    rows += sorted(
+                        cursor.rows(self._sql.claim(limit - len(rows)), values), key=_leaving_order
+                    )
             return rows
 
         rows = self._run(lambda cursor: claim(cursor, reap=True))
@@ -158,9 +161,7 @@ class PersistentQSQLAlchemy(Operators):
 
     def _reap(self, session: Session, limit: int) -> int:
         """Take back jobs whose lease ran out; return how many."""
-        overdue = session.scalars(
-            statements.expired(), {"limit": limit, "now_us": self._facts.now_us()}
-        ).all()
+        overdue = session.scalars(statements.expired(limit), {"now_us": self._facts.now_us()}).all()
         now = self._clock(session)
         for row in session.scalars(select(JobRow).where(JobRow.id.in_(overdue))):
             expire(session, row, now)
@@ -193,8 +194,16 @@ class PersistentQSQLAlchemy(Operators):
             raise LeaseLost(job.id, job.consumer or "", job.attempt)
 
     def complete_many(self, jobs: Iterable[Job]) -> list[Job]:
-        given = [(job, {**_identity(job), "outcome": None}) for job in jobs]
-        return self._run(lambda cursor: [job for job, values in given if not self._settle(cursor, values)])
+        given = list(jobs)
+        values = [{**_identity(job), "outcome": None} for job in given]
+
+        def settle(cursor: Cursor) -> list[Job]:
+            if not given or cursor.count_all(self._sql.complete, values) == len(given):
+                return []
+            # Some were refused or given twice or completed before; the rest of them are done by now.
+            return [job for job, one in zip(given, values, strict=True) if not self._settle(cursor, one)]
+
+        return self._run(settle)
 
     def _settle(self, cursor: Cursor, values: dict[str, Any]) -> bool:
         """Complete a job; return whether it is completed by this attempt, now or before."""
@@ -283,11 +292,11 @@ class PersistentQSQLAlchemy(Operators):
                 row.stopped_at = self._clock(session)
 
     def cleanup(self, limit: int = 1000) -> int:
-        check_limit(limit)
+        due = Prepared(statements.due(check_limit(limit)), self._engine.dialect)
         with self._orm() as session:
             session.execute(statements.forget_consumers(FORGET_AFTER // MICROSECOND))
             taken_back = self._reap(session, limit)
-        return taken_back + self._run(lambda cursor: cursor.count(self._sql.due, {"limit": limit}))
+        return taken_back + self._run(lambda cursor: cursor.count(due, {}))
 
 
 class Statements:
@@ -296,13 +305,21 @@ class Statements:
     def __init__(self, facts: DialectFacts, dialect: Dialect) -> None:
         self.insert = Prepared(statements.insert_job(facts), dialect)
         self.unfinished = Prepared(statements.unfinished(), dialect)
-        self.expired = Prepared(statements.expired(), dialect)
-        self.due = Prepared(statements.due(), dialect)
-        self.claim = Prepared(statements.claim(), dialect)
+        self.expired = Prepared(statements.expired(1), dialect)
+        self.due = Prepared(statements.due(BATCH), dialect)
         self.complete = Prepared(statements.complete(), dialect)
         self.completed = Prepared(statements.completed(), dialect)
         self.extend = Prepared(statements.extend(), dialect)
         self.guard = Prepared(statements.guard(), dialect)
+        self._claims: dict[int, Prepared] = {}
+        self._dialect = dialect
+
+    def claim(self, limit: int) -> Prepared:
+        """Return the claim of up to `limit` jobs, 1 to 1000, compiled when it is first asked for."""
+        known = self._claims.get(limit)
+        if known is None:
+            known = self._claims[limit] = Prepared(statements.claim(limit), self._dialect)
+        return known
 
 
 def _leaving_order(row: Any) -> tuple[int, int, int]:

@@ -13,10 +13,10 @@ from persistentq.sql.hot import Prepared
 
 FENCED = ["persistentq_jobs USING INTEGER PRIMARY KEY (rowid=?)"]
 PLANS: dict[str, tuple[Any, list[str]]] = {
-    "due": (statements.due(), ["persistentq_due (status=? AND run_at<?)"]),
-    "expired": (statements.expired(), ["persistentq_lease (status=? AND lease_until<?)"]),
+    "due": (statements.due(10), ["persistentq_due (status=? AND run_at<?)"]),
+    "expired": (statements.expired(10), ["persistentq_lease (status=? AND lease_until<?)"]),
     "claim": (
-        statements.claim(),
+        statements.claim(10),
         ["persistentq_ready (queue=?)", "persistentq_reserved (reserved_for=? AND queue=?)"],
     ),
     "complete": (statements.complete(), FENCED),
