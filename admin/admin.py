@@ -16,6 +16,7 @@ from ._actions import assign_job, cancel, mark_failed, resubmit
 from ._consumers import consumers, stats
 from ._delete import delete_db_jobs, delete_job_files
 from ._jobs import list_jobs
+from ._migrate import migrate
 from ._monitor import monitor_activity
 from ._render import to_json
 from ._show import show
@@ -26,7 +27,7 @@ PROGRAM = "python -m admin.admin" if __package__ == "admin" else "persistentq ad
 app = make_app(
     "Look at the jobs of the queue, and act on them.",
     "Exit codes: 0 done (or nothing found), 1 failed, 2 wrong call or refused, 3 partly done, "
-    "4 database missing, locked or too new, 5 no such job, 130 interrupted.",
+    "4 database missing, locked or of another version, 5 no such job, 130 interrupted.",
 )
 
 COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
@@ -41,6 +42,7 @@ COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
     (consumers, "consumers"),
     (stats, "stats --output json"),
     (monitor_activity, "monitor-activity --interval 5"),
+    (migrate, "migrate"),
 )
 _WANTS_JSON = re.compile(r"(^| )(-o|--output)[ =]?jsonl?( |$)")
 

@@ -1,7 +1,7 @@
 """persistentq: a durable job queue whose only server is a database."""
 
 from persistentq.backoff import Backoff
-from persistentq.connect import PersistentQSQLAlchemy, open_queue
+from persistentq.connect import Migration, PersistentQSQLAlchemy, migrate, open_queue
 from persistentq.errors import (
     ConfigurationError,
     ConsumerNotFound,
@@ -55,6 +55,7 @@ __all__ = [
     "JobNotFound",
     "JobStatus",
     "LeaseLost",
+    "Migration",
     "NewJob",
     "NoRetry",
     "Outcome",
@@ -72,6 +73,7 @@ __all__ = [
     "UniqueKeyTaken",
     "current_job",
     "load_settings",
+    "migrate",
     "open_queue",
     "task",
 ]

@@ -1,8 +1,9 @@
-"""open_queue(): from settings or a URL to a queue. The only module that imports `persistentq.sql`."""
+"""open_queue() and migrate(): from settings or a URL to a queue. The only module that imports `persistentq.sql`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -10,9 +11,25 @@ from sqlalchemy.exc import ArgumentError
 from persistentq.errors import ConfigurationError
 from persistentq.interface import PersistentQInterface
 from persistentq.settings import Settings, load_settings
+from persistentq.sql import schema
 from persistentq.sql.store import PersistentQSQLAlchemy
+from persistentq.sql.transactions import Defaults, Transactions
 
-__all__ = ["PersistentQSQLAlchemy", "open_queue"]
+__all__ = ["Migration", "PersistentQSQLAlchemy", "migrate", "open_queue"]
+
+
+class Migration(NamedTuple):
+    """What `migrate` has done.
+
+    Attributes:
+        location: The database, without secrets.
+        before: The version of its tables; None if there were none.
+        after: Their version now, the same as `before` if there was nothing to do.
+    """
+
+    location: str
+    before: str | None
+    after: str
 
 
 def open_queue(
@@ -34,7 +51,7 @@ def open_queue(
     Raises:
         ConfigurationError: the URL cannot be used.
         DatabaseMissing: there is no queue database, and `create` is false.
-        SchemaMismatch: another version of the library wrote it.
+        SchemaMismatch: a newer version of the library wrote it, or an older one on a server; an older file is upgraded.
         StorageUnavailable: it cannot be reached.
     """
     known = settings or load_settings()
@@ -45,6 +62,27 @@ def open_queue(
         lease=known.lease,
         lock_timeout=known.lock_timeout,
     )
+
+
+def migrate(url: str | URL | None = None, *, settings: Settings | None = None) -> Migration:
+    """Create the tables of the queue's database, or upgrade older ones, keeping what is in them.
+
+    All or nothing, and harmless if there is nothing to do. A file needs no such call: whoever opens it upgrades it.
+
+    Args:
+        url: As for `open_queue`.
+        settings: As for `open_queue`.
+
+    Raises:
+        ConfigurationError: the URL cannot be used.
+        SchemaMismatch: a newer version of the library wrote it.
+        StorageUnavailable: it cannot be reached, or others held the tables for longer than the lock timeout.
+    """
+    known = settings or load_settings()
+    defaults = Defaults(known.max_attempts, known.lease)
+    opened = Transactions(_target(url, known), defaults, known.lock_timeout, create=True, upgrade=True)
+    opened.engine.dispose()
+    return Migration(opened.location, opened.found_schema, schema.VERSION)
 
 
 def _target(url: str | URL | None, settings: Settings) -> URL:

@@ -120,13 +120,21 @@ class StorageError(PersistentQError):
 
 
 class StorageUnavailable(StorageError):
-    """Locked for longer than the lock timeout, out of space, or unreachable; calling again is safe."""
+    """Locked for longer than the lock timeout, out of space, or unreachable.
+
+    Attributes:
+        is_unknown: Nobody knows whether the change was made, as the answer to COMMIT was lost. Otherwise it was not,
+            and calling again is safe.
+    """
 
     retryable = True
+    is_unknown = False
 
     @property
     def hint(self) -> str:
         """What to do about the condition."""
+        if self.is_unknown:
+            return "look whether it was, before you call again"
         if "full" in self.problem:
             return "free some disk space and try again; nothing that was acknowledged is lost"
         return "try again; if it stays, look for a process that holds the database"
@@ -167,7 +175,7 @@ class SchemaMismatch(StorageError):
         """Which side to change."""
         if self.found > self.wanted:
             return "install a newer persistentq"
-        return "use the persistentq version that wrote it, or another database file"
+        return "run `persistentq admin migrate`, which upgrades it and keeps every job"
 
 
 class JobError(PersistentQError):

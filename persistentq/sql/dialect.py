@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import time
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from persistentq.errors import StorageError
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Connection, Engine
+    from sqlalchemy import URL, Connection, Engine, Pool, Select
 
 READONLY = "persistentq_readonly"
-"""Execution option of a connection that will only read, so that it need not wait for writers."""
+"""Execution option of our own connections: whether one will only read, so that it need not wait for writers."""
+
+
+class Fault(Enum):
+    """What an error says about another try.
+
+    LASTING: the same call would meet it again. PASSING: the transaction was undone, and a new one may well succeed.
+    LOST: the connection is gone; if COMMIT had been sent, nobody here knows whether it was done.
+    """
+
+    LASTING = auto()
+    PASSING = auto()
+    LOST = auto()
 
 
 class DialectFacts(ABC):
@@ -23,10 +39,21 @@ class DialectFacts(ABC):
     Attributes:
         insert: The dialect's `insert`, which knows `on_conflict_do_nothing`.
         is_local: The database works within this process: its clock is ours, and a statement costs no trip.
+        last_id: Asks for the id of the row inserted last, where the rows of one transaction are numbered without
+            gaps; else None.
+        has_skip_locked: A claim passes by rows that another transaction has locked; else writers come one by one.
+        has_update_returning: UPDATE … RETURNING.
+        has_partial_indexes: An index may have a condition, and so may a unique one.
+        has_notify: The server can wake who listens.
     """
 
     insert: Callable[..., Any]
     is_local: bool = False
+    last_id: Select[int] | None = None
+    has_skip_locked: bool
+    has_update_returning: bool
+    has_partial_indexes: bool
+    has_notify: bool
 
     @abstractmethod
     def make_engine(self, url: URL, lock_timeout: timedelta, *, create: bool) -> Engine:
@@ -45,9 +72,13 @@ class DialectFacts(ABC):
     def explain(self, location: str, error: BaseException) -> StorageError:
         """Return our error for the driver's `error`."""
 
+    def fault(self, error: BaseException) -> Fault:  # noqa: ARG002 - for the databases that have such
+        """Return what the driver's `error` says about another try."""
+        return Fault.LASTING
+
     @abstractmethod
-    def lock_schema(self, connection: Connection) -> None:
-        """Make sure that one process at a time creates tables, until the transaction ends."""
+    def schema_change(self, engine: Engine) -> AbstractContextManager[Connection]:
+        """Return a transaction in which one process at a time makes or alters tables."""
 
     def now_us(self) -> int | None:
         """Return the database's time in microseconds since 1970, if that needs no question; else None."""
@@ -64,3 +95,23 @@ class DialectFacts(ABC):
     @abstractmethod
     def after_write(self, engine: Engine) -> None:
         """Do the upkeep that is due after a committed write."""
+
+
+# Pools that a forked child inherited. Kept, as the driver may close a connection that nobody refers to.
+_INHERITED: list[Pool] = []
+
+
+def drop_connections_after_fork(engine: Engine) -> None:
+    """Let a forked child leave alone the connections it inherits, without closing them.
+
+    One that two processes use corrupts what it carries, and closing it in the child would disturb the parent's: its
+    locks on a file, its session on a server.
+    """
+    known = weakref.ref(engine)
+
+    def forget() -> None:
+        if (inherited := known()) is not None:
+            _INHERITED.append(inherited.pool)
+            inherited.dispose(close=False)
+
+    os.register_at_fork(after_in_child=forget)

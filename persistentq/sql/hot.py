@@ -34,16 +34,16 @@ class Prepared:
         compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
         self.sql: str = str(compiled)
         self._constants: dict[str, Any] = {**compiled.params, "now_us": None}
-        # One name more, so that what is picked is a tuple for any number of names.
+        # Two names more, so that what is picked is a tuple for any number of names.
         names = compiled.positiontup
-        self._pick = None if names is None else itemgetter(*names, "now_us")
+        self._pick = None if names is None else itemgetter("now_us", "now_us", *names)
 
     def bind(self, values: Mapping[str, Any], now_us: int | None = None) -> Any:
         """Return what the driver wants for these values, with the statement's own constants and the time."""
         known = self._constants.copy()
         known.update(values)
         known["now_us"] = now_us
-        return known if self._pick is None else self._pick(known)[:-1]
+        return known if self._pick is None else self._pick(known)[2:]
 
 
 class Cursor:
@@ -58,7 +58,7 @@ class Cursor:
     def __init__(
         self, execute: Callable[[str, Any], Any], execute_many: Callable[[str, Any], Any], now_us: int | None
     ) -> None:
-        self._execute, self._execute_many, self._now_us = execute, execute_many, now_us
+        self._execute, self._execute_many, self.now_us = execute, execute_many, now_us
 
     def rows(self, statement: Prepared, values: Mapping[str, Any]) -> list[Any]:
         """Run a statement that returns rows, and return all of them: an open cursor would pin the database."""
@@ -73,20 +73,20 @@ class Cursor:
     def add(self, statement: Prepared, values: Mapping[str, Any]) -> tuple[int, int] | None:
         """Insert a row and return its id and the database's time; None if a conflict prevented it."""
         result = self._run(statement, values)
-        if self._now_us is not None:
-            return (result.lastrowid, self._now_us) if result.rowcount == 1 else None
+        if self.now_us is not None:
+            return (result.lastrowid, self.now_us) if result.rowcount == 1 else None
         found: list[tuple[int, int]] = result.fetchall()
         return found[0] if found else None
 
     def count_all(self, statement: Prepared, many: Sequence[Mapping[str, Any]]) -> int:
         """Run a statement that returns no rows once for each of `many`; return how many rows it changed in all."""
         number: int = self._execute_many(
-            statement.sql, [statement.bind(one, self._now_us) for one in many]
+            statement.sql, [statement.bind(one, self.now_us) for one in many]
         ).rowcount
         return number
 
     def _run(self, statement: Prepared, values: Mapping[str, Any]) -> Any:
-        return self._execute(statement.sql, statement.bind(values, self._now_us))
+        return self._execute(statement.sql, statement.bind(values, self.now_us))
 
 
 def _many(driver: Any) -> Callable[[str, Any], Any]:

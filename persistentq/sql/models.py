@@ -15,13 +15,14 @@ from sqlalchemy import (
     Integer,
     Text,
     and_,
+    bindparam,
     desc,
     text,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import NullType, TypeDecorator
 
 from persistentq.job import FINISHED, UNFINISHED, JobStatus
 
@@ -72,6 +73,53 @@ def _postgresql_now(element: database_now, compiler: SQLCompiler, **kw: Any) -> 
     # now() stands still within a transaction, and a lease must be counted from the moment it is given;
     # clock_timestamp() moves within a statement, so that no index can be searched for what is due by it.
     return "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000 AS BIGINT)"
+
+
+class moment_of_transaction(FunctionElement[int]):  # noqa: N801 - reads as a SQL function
+    """The database's clock in the hot statements: bound as `now_us` where it is this process's own, else asked for.
+
+    Not a coalesce of both: SQLite would work out its own clock all the same, for a third of an insert's time.
+    """
+
+    type = BigInteger()
+    inherit_cache = True
+
+    def __init__(self) -> None:
+        super().__init__(bindparam("now_us", type_=BigInteger))
+
+
+@compiles(moment_of_transaction)
+def _asked_now(element: moment_of_transaction, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(database_now(), **kw)
+
+
+@compiles(moment_of_transaction, "sqlite")
+def _bound_now(element: moment_of_transaction, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(element.clauses, **kw)
+
+
+class is_among(FunctionElement[bool]):  # noqa: N801 - reads as a SQL condition
+    """Whether a column is among what a scalar subquery chose.
+
+    On PostgreSQL the subquery runs once and its rows are found by the column's index. IN would be made a join, which
+    may read the whole table, and may run a subquery that locks rows more than once.
+    """
+
+    # Not Boolean: SQLite has none, so SQLAlchemy would compare with 1, and no index serves that.
+    type = NullType()  # type: ignore[assignment]
+    inherit_cache = True
+
+
+@compiles(is_among)
+def _is_in(element: is_among, compiler: SQLCompiler, **kw: Any) -> str:
+    column, chosen = (compiler.process(part, **kw) for part in element.clauses)
+    return f"{column} IN {chosen}"
+
+
+@compiles(is_among, "postgresql")
+def _is_any_of(element: is_among, compiler: SQLCompiler, **kw: Any) -> str:
+    column, chosen = (compiler.process(part, **kw) for part in element.clauses)
+    return f"{column} = ANY (ARRAY{chosen})"
 
 
 class Base(DeclarativeBase):

@@ -1,24 +1,64 @@
-"""Facts about PostgreSQL: the driver, the isolation level, how an error is told."""
+"""Facts about PostgreSQL: the driver, how a transaction begins, when a connection is lost, how an error is told."""
 
 from __future__ import annotations
 
+import select
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DisconnectionError
 
-from persistentq.errors import StorageError, StorageUnavailable
-from persistentq.sql.dialect import DialectFacts
+from persistentq.errors import ConfigurationError, StorageError, StorageUnavailable
+from persistentq.sql.dialect import READONLY, DialectFacts, Fault, drop_connections_after_fork
 
 SCHEMA_LOCK = 0x7065727369737471  # "persistq": an advisory lock of our own
-UNAVAILABLE = ("08", "53", "57", "55P03")
+
+CONNECT = {
+    "application_name": "persistentq",
+    "connect_timeout": 10,
+    # A host that vanished answers nothing at all; without these a call would wait for it for hours.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    # After a failover, the host that only follows is passed by.
+    "target_session_attrs": "read-write",
+}
+"""libpq's parameters, unless the URL sets them; none is a setting of the session, which a pooler would refuse."""
+
+IDLE_LIMIT_MS = 30_000
+"""After so long without a statement our transaction is ended, lest a vanished host keep its jobs locked."""
+
+SHOWN = {"host", "port", "service"}
+"""The parameters of a URL that may be shown; others may hold a password."""
+
+LOST = ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "40003")
+PASSING = ("40001", "40P01", "53300")
+UNAVAILABLE = ("53", "55P03", "57", *LOST, *PASSING)
+REFUSED = (
+    "authentication failed",
+    "no password supplied",
+    "pg_hba.conf",
+    "does not exist",
+    "permission denied",
+)
 
 
 class PostgreSQLFacts(DialectFacts):
-    """PostgreSQL through psycopg 3, READ COMMITTED, no state kept on a session."""
+    """PostgreSQL through psycopg 3, READ COMMITTED, nothing kept on a session: safe behind a transaction pooler."""
 
     insert = staticmethod(insert)
+    has_skip_locked = True
+    has_update_returning = True
+    has_partial_indexes = True
+    has_notify = True
+
+    _driver: Any
+    _begin: str
 
     def make_engine(
         self,
@@ -27,31 +67,89 @@ class PostgreSQLFacts(DialectFacts):
         *,
         create: bool,  # noqa: ARG002 - a database on a server is made by its administrator
     ) -> Engine:
-        milliseconds = max(1, int(lock_timeout.total_seconds() * 1000))
-        return create_engine(
-            url.set(drivername="postgresql+psycopg"),
-            isolation_level="READ COMMITTED",
-            pool_pre_ping=True,
-            connect_args={"options": f"-c lock_timeout={milliseconds}", "prepare_threshold": None},
+        seconds = lock_timeout.total_seconds()
+        given = {name: value for name, value in CONNECT.items() if name not in url.query}
+        try:
+            engine = create_engine(
+                url.set(drivername="postgresql+psycopg"),
+                pool_timeout=max(1.0, seconds),
+                # Not the driver but `_begin` begins transactions.
+                connect_args=given | {"prepare_threshold": None, "autocommit": True},
+            )
+        except ModuleNotFoundError as error:
+            problem = "needs the driver psycopg; install persistentq[postgres]"
+            raise ConfigurationError("QUEUE_DB_URL", "postgresql", "the settings", problem) from error
+        self._driver = engine.dialect.loaded_dbapi
+        # One statement of several, so that it costs no more trips than BEGIN. LOCAL: it ends with the transaction.
+        self._begin = (
+            "BEGIN ISOLATION LEVEL READ COMMITTED;"
+            f" SET LOCAL lock_timeout = {max(1, int(seconds * 1000))};"
+            " SET LOCAL synchronous_commit = on"
         )
+        event.listen(engine, "begin", self._begin_with_sqlalchemy)
+        event.listen(engine, "checkout", _check)
+        drop_connections_after_fork(engine)
+        return engine
 
     def location(self, url: URL) -> str:
-        return url.render_as_string(hide_password=True)
+        shown = {name: value for name, value in url.query.items() if name in SHOWN}
+        return url.set(query=shown).render_as_string(hide_password=True)
 
-    def lock_schema(self, connection: Connection) -> None:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SCHEMA_LOCK})
+    @contextmanager
+    def schema_change(self, engine: Engine) -> Iterator[Connection]:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": SCHEMA_LOCK})
+            yield connection
 
     def explain(self, location: str, error: BaseException) -> StorageError:
-        code = getattr(error, "sqlstate", None) or "08"
-        if code.startswith(UNAVAILABLE):
-            return StorageUnavailable(location, f"is not available: {error}")
-        return StorageError(location, f"failed: {error}")
+        diagnosis = getattr(error, "diag", None)
+        # The first line of the server's message: the others may show a row's values.
+        reason = " ".join(str((diagnosis and diagnosis.message_primary) or error).split())
+        if self.fault(error) is Fault.LOST and any(word in reason for word in REFUSED):
+            return StorageError(location, f"refused the connection: {reason}")
+        if self.fault(error) is Fault.LOST or (getattr(error, "sqlstate", None) or "").startswith(
+            UNAVAILABLE
+        ):
+            return StorageUnavailable(location, f"is not available: {reason}")
+        return StorageError(location, f"failed: {reason}")
+
+    def fault(self, error: BaseException) -> Fault:
+        code: str | None = getattr(error, "sqlstate", None)
+        if code is None:
+            # What the driver finds by itself: no connection, or one that broke.
+            return Fault.LOST if isinstance(error, self._driver.OperationalError) else Fault.LASTING
+        if code.startswith(LOST):
+            return Fault.LOST
+        return Fault.PASSING if code in PASSING else Fault.LASTING
 
     def begin(self, cursor: Any) -> None:
-        """Nothing to do: psycopg begins a transaction with its first statement."""
+        cursor.execute(f"{self._begin}; SET LOCAL idle_in_transaction_session_timeout = {IDLE_LIMIT_MS}")
 
     def commit(self, cursor: Any) -> None:
         cursor.connection.commit()
 
     def after_write(self, engine: Engine) -> None:
         """Nothing to do: autovacuum and the checkpointer are the server's."""
+
+    def _begin_with_sqlalchemy(self, connection: Connection) -> None:
+        options = connection.get_execution_options()
+        if "isolation_level" in options:
+            return  # an application's own, begun as it wants
+        begin = self._begin
+        if READONLY in options:
+            # Ours. An application's transaction may be idle for as long as it likes.
+            begin += f"; SET LOCAL idle_in_transaction_session_timeout = {IDLE_LIMIT_MS}"
+        if options.get(READONLY):
+            begin += "; SET TRANSACTION READ ONLY"
+        connection.exec_driver_sql(begin)
+
+
+def _check(connection: Any, _record: object, _proxy: object) -> None:
+    """Refuse a pooled connection that the server has closed; this looks at the socket and costs no trip."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if connection.closed or poll.poll(0):
+        raise DisconnectionError
+    if not connection.autocommit:
+        # An application chose its own isolation level on it.
+        connection.autocommit = True

@@ -88,12 +88,18 @@ def from_driver(row: Sequence[Any]) -> Job:
     )
 
 
+def ready_at(values: Mapping[str, Any], now_us: int) -> int:
+    """Return when a job with these values is ready that is stored now, in microseconds."""
+    at: int | None = values["at"]
+    return now_us + int(values["delay_us"]) if at is None else at
+
+
 def enqueued_job(values: Mapping[str, Any], job_id: int, created_at: int) -> Job:
     """Return the job that was just stored from these values; id and time are what the database answered."""
     base_us, cap_us, extra, tags = (
         values[key] for key in ("backoff_base_us", "backoff_cap_us", "extra", "tags")
     )
-    run_at = created_at + values["delay_us"] if values["at"] is None else values["at"]
+    run_at = ready_at(values, created_at)
     created = moment(created_at)
     return quick_job(
         job_id,

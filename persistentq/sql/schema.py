@@ -1,38 +1,82 @@
-"""Making the tables, and refusing those of another version."""
+"""Making the tables, upgrading those of an older version, and refusing the rest."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from threading import Lock
+
 from sqlalchemy import Connection, Engine, insert, inspect, select
 
-from persistentq.errors import DatabaseMissing, SchemaMismatch
+from persistentq.errors import DatabaseMissing, SchemaMismatch, StorageError
 from persistentq.sql.dialect import READONLY, DialectFacts
 from persistentq.sql.models import Base, SchemaRow
 
 VERSION = "0001"
+"""The newest revision: what the models say. Revisions count upwards in four digits, so that they compare as text."""
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+# A revision's `op` is one for the whole process.
+_one_upgrade_at_a_time = Lock()
 
 
-def ensure_schema(engine: Engine, facts: DialectFacts, location: str, *, create: bool) -> None:
-    """Make the tables if there are none and `create` is true; any number of processes may do so at once.
+def ensure_schema(
+    engine: Engine, facts: DialectFacts, location: str, *, create: bool, upgrade: bool = False
+) -> str | None:
+    """Make the tables if there are none, and upgrade older ones; any number of processes may do so at once.
+
+    Args:
+        create: Whether to make them.
+        upgrade: Whether to upgrade them on a server, too. In a file, whoever opens it does.
+
+    Returns:
+        The version that was found at first; None if there were no tables.
 
     Raises:
         DatabaseMissing: there are none, and `create` is false.
-        SchemaMismatch: they are of another version.
+        SchemaMismatch: they are newer than this code, or older on a server.
     """
     with engine.execution_options(**{READONLY: True}).connect() as connection:
-        found = _version(connection)
-    if found is None and create:
-        with engine.begin() as connection:
-            facts.lock_schema(connection)
-            # Another process may have made them since the first look.
-            found = _version(connection)
-            if found is None:
-                Base.metadata.create_all(connection)
-                connection.execute(insert(SchemaRow).values(version_num=VERSION))
-                found = VERSION
-    if found is None:
+        first = found = _version(connection)
+    if found is None and not create:
         raise DatabaseMissing(location)
+    if found is None or (found < VERSION and (upgrade or facts.is_local)):
+        with facts.schema_change(engine) as connection:
+            _bring_up(connection, location)
+            found = _version(connection)
     if found != VERSION:
-        raise SchemaMismatch(location, found, VERSION)
+        raise SchemaMismatch(location, str(found), VERSION)
+    return first
+
+
+def _bring_up(connection: Connection, location: str) -> None:
+    """Create or upgrade the tables, unless another process has done so since they were looked at."""
+    found = _version(connection)
+    if found is None:
+        Base.metadata.create_all(connection)
+        connection.execute(insert(SchemaRow).values(version_num=VERSION))
+    elif found < VERSION:
+        run_revisions(connection, location, found)
+
+
+def run_revisions(connection: Connection, location: str, found: str) -> None:
+    """Run every revision after `found` in the connection's transaction.
+
+    Raises:
+        StorageError: no revision of ours is called `found`.
+    """
+    # Loading Alembic takes a tenth of a second, which no other start should pay.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config(attributes={"connection": connection, "version_table": SchemaRow.__tablename__})
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    try:
+        with _one_upgrade_at_a_time:
+            command.upgrade(config, VERSION)
+    except CommandError as error:
+        raise StorageError(location, f"has schema {found!r}, which cannot be upgraded: {error}") from error
 
 
 def _version(connection: Connection) -> str | None:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import weakref
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError
 
 from persistentq.clock import Deadline
 from persistentq.errors import ConfigurationError, DatabaseMissing, StorageError, StorageUnavailable
-from persistentq.sql.dialect import READONLY, DialectFacts
+from persistentq.sql.dialect import READONLY, DialectFacts, drop_connections_after_fork
 
 WAL_LIMIT = 64 * 1024 * 1024
 CHECKPOINT_AT = 4 * 1024 * 1024
@@ -48,6 +48,12 @@ class SQLiteFacts(DialectFacts):
 
     insert = staticmethod(insert)
     is_local = True
+    has_skip_locked = False
+    has_update_returning = True
+    has_partial_indexes = True
+    has_notify = False
+    # AUTOINCREMENT numbers from the largest id ever given, and nobody else writes meanwhile.
+    last_id = select(func.last_insert_rowid())
 
     def make_engine(self, url: URL, lock_timeout: timedelta, *, create: bool) -> Engine:
         path = _file(url)
@@ -74,7 +80,7 @@ class SQLiteFacts(DialectFacts):
             read_only = connection.get_execution_options().get(READONLY, False)
             connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
-        _drop_connections_after_fork(engine)
+        drop_connections_after_fork(engine)
         return engine
 
     def location(self, url: URL) -> str:
@@ -93,8 +99,18 @@ class SQLiteFacts(DialectFacts):
             return StorageUnavailable(location, f"cannot be used: {text}")
         return StorageError(location, f"failed: {text}")
 
-    def lock_schema(self, connection: Connection) -> None:
-        """Nothing to do: BEGIN IMMEDIATE lets one process at a time write."""
+    @contextmanager
+    def schema_change(self, engine: Engine) -> Iterator[Connection]:
+        with engine.connect() as connection:
+            # SQLite alters a table by making it anew, and dropping the old one would delete, by cascade, what refers
+            # to it. The setting cannot change within a transaction; a detached connection is never used again.
+            connection.detach()
+            connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
+            with connection.begin():
+                yield connection
+                if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+                    problem = "would lose its foreign keys by this upgrade, which is undone"
+                    raise StorageError(str(engine.url.database), problem)
 
     def begin(self, cursor: Any) -> None:
         cursor.execute("BEGIN IMMEDIATE")
@@ -175,15 +191,3 @@ def _set_wal(cursor: Any, driver: ModuleType, deadline: Deadline) -> None:
             if mode == "wal":
                 return
             raise driver.OperationalError(f"the journal mode is {mode}, WAL cannot be set")
-
-
-def _drop_connections_after_fork(engine: Engine) -> None:
-    known = weakref.ref(engine)
-
-    def forget() -> None:
-        # A connection that two processes use corrupts the file; closing it in the child would drop the parent's
-        # locks. So the child forgets it.
-        if (inherited := known()) is not None:
-            inherited.dispose(close=False)
-
-    os.register_at_fork(after_in_child=forget)

@@ -42,6 +42,8 @@ from persistentq.sql.models import (
     PauseRow,
     database_now,
     has_status,
+    is_among,
+    moment_of_transaction,
 )
 from persistentq.sql.rows import JOB_COLUMNS
 
@@ -49,13 +51,11 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import InstrumentedAttribute
 
 
-NOW = func.coalesce(bindparam("now_us", type_=Int64), database_now())
-"""The database's time: given with the statement where that needs no question, else asked of the database."""
+NOW = moment_of_transaction()
 
 
-def insert_job(facts: DialectFacts) -> Any:
-    """G1: one row per job; an unfinished job that holds the unique key wins, and none is added."""
-    run_at = func.coalesce(bindparam("at", type_=Int64), NOW + bindparam("delay_us", type_=Int64))
+def insert_job(facts: DialectFacts, *, unique: bool) -> Any:
+    """G1: one row per job; with `unique`, an unfinished job that holds the unique key wins, and none is added."""
     given = [
         "task",
         "args",
@@ -67,22 +67,36 @@ def insert_job(facts: DialectFacts) -> Any:
         "backoff_base_us",
         "backoff_cap_us",
     ]
-    added = (
-        facts.insert(JobRow)
-        .values(
-            **{name: bindparam(name) for name in given},
-            max_attempts=bindparam("attempts"),
-            budget=bindparam("attempts"),
-            attempt=text("0"),
-            cancel_requested=text("0"),
-            created_at=NOW,
-            run_at=run_at,
-            status=case((run_at > NOW, JobStatus.SCHEDULED), else_=JobStatus.PENDING),
-        )
-        .on_conflict_do_nothing(index_elements=[JobRow.unique_key], index_where=UNIQUE_WHERE)
+    added = facts.insert(JobRow).values(
+        **{name: bindparam(name) for name in given},
+        **_moments(facts),
+        max_attempts=bindparam("attempts"),
+        budget=bindparam("attempts"),
+        attempt=text("0"),
+        cancel_requested=text("0"),
     )
+    if unique:
+        added = added.on_conflict_do_nothing(index_elements=[JobRow.unique_key], index_where=UNIQUE_WHERE)
     # Where the time is given, the rest of the answer is known without asking, but for the id.
     return added if facts.is_local else added.returning(JobRow.id, JobRow.created_at)
+
+
+def _moments(facts: DialectFacts) -> dict[str, Any]:
+    """Return when a new job came, when it is ready, and what that makes it: given, or worked out by the database."""
+    if facts.is_local:
+        return {
+            "created_at": NOW,
+            "run_at": bindparam("run_at_us", type_=Int64),
+            "status": bindparam("status"),
+        }
+    run_at = func.coalesce(bindparam("at", type_=Int64), NOW + bindparam("delay_us", type_=Int64))
+    status = case((run_at > NOW, word(JobStatus.SCHEDULED)), else_=word(JobStatus.PENDING))
+    return {"created_at": NOW, "run_at": run_at, "status": status}
+
+
+def word(status: JobStatus) -> ColumnElement[str]:
+    """Return a status as a word in the SQL itself: a driver takes a detour to bind a member of an enumeration."""
+    return literal_column(f"'{status}'", Text)
 
 
 def as_number(limit: int) -> ColumnElement[int]:
@@ -100,7 +114,11 @@ def due(limit: int) -> Update:
         .offset(as_number(0))
         .with_for_update(skip_locked=True)
     )
-    return update(JobRow).where(JobRow.id.in_(chosen), WAITING).values(status=JobStatus.PENDING)
+    return (
+        update(JobRow)
+        .where(is_among(JobRow.id, chosen.scalar_subquery()), WAITING)
+        .values(status=word(JobStatus.PENDING))
+    )
 
 
 def expired(limit: int) -> Select[int]:
@@ -141,9 +159,9 @@ def claim(limit: int) -> Update:
     )
     return (
         update(JobRow)
-        .where(JobRow.id.in_(first), READY)
+        .where(is_among(JobRow.id, first.scalar_subquery()), READY)
         .values(
-            status=JobStatus.PROCESSING,
+            status=word(JobStatus.PROCESSING),
             attempt=JobRow.attempt + 1,
             consumer=consumer,
             reserved_for=null(),
@@ -166,7 +184,7 @@ def complete() -> Update:
         update(JobRow)
         .where(HELD, *_fence())
         .values(
-            status=JobStatus.DONE,
+            status=word(JobStatus.DONE),
             finished_at=NOW,
             lease_until=null(),
             cancel_requested=text("0"),
@@ -213,7 +231,7 @@ def surplus(status: JobStatus, older_us: int | None, keep: int | None, limit: in
     if keep is not None:
         unwanted.append(JobRow.id.not_in(select(kept.c.id)))
     first = ended.where(or_(*unwanted)).order_by(JobRow.finished_at, JobRow.id).limit(limit)
-    return delete(JobRow).where(JobRow.id.in_(first), JobRow.status == status)
+    return delete(JobRow).where(is_among(JobRow.id, first.scalar_subquery()), JobRow.status == status)
 
 
 def unfinished() -> Select[Any]:

@@ -21,7 +21,8 @@ from persistentq.sql.dialect import DialectFacts
 from persistentq.sql.hot import Cursor, HotPath, Prepared, Shared, joined
 from persistentq.sql.models import EPOCH, MICROSECOND, ConsumerRow, JobRow
 from persistentq.sql.operators import Operators
-from persistentq.sql.rows import JOB_COLUMNS, UNDECODABLE, enqueued_job, from_driver, to_job
+from persistentq.sql.repeating import repeating
+from persistentq.sql.rows import JOB_COLUMNS, UNDECODABLE, enqueued_job, from_driver, ready_at, to_job
 from persistentq.sql.settling import expire, finish, give_back, held_row, note, wait
 from persistentq.sql.transactions import Defaults
 
@@ -35,6 +36,7 @@ BATCH = 1000
 PRIORITY, RUN_AT, ARGS = (list(JOB_COLUMNS.keys()).index(name) for name in ("priority", "run_at", "args"))
 
 
+@repeating
 class PersistentQSQLAlchemy(Operators):
     """A queue in a database, through the SQLAlchemy ORM. Safe to use from many threads and processes.
 
@@ -63,10 +65,6 @@ class PersistentQSQLAlchemy(Operators):
         self._sql = Statements(self._facts, self._engine.dialect)
         self._add_all = Shared(self._add_batch)
 
-    @property
-    def location(self) -> str:
-        return self._location
-
     def close(self) -> None:
         self._hot.close()
         self._engine.dispose()
@@ -75,8 +73,14 @@ class PersistentQSQLAlchemy(Operators):
         """Do `work` in one transaction of our own, or within the caller's, which the caller commits."""
         if session is not None:
             return work(joined(self._joined(session), self._facts))
-        with self._translated():
-            return self._hot.run(work)
+        with self._translated() as progress:
+
+            def work_then_commit(cursor: Cursor) -> Made:
+                made = work(cursor)
+                progress.is_committing = True
+                return made
+
+            return self._hot.run(work_then_commit)
 
     # --- producers
 
@@ -94,11 +98,21 @@ class PersistentQSQLAlchemy(Operators):
         return self._run(lambda cursor: [self._add(cursor, values) for values in batch])
 
     def _add(self, cursor: Cursor, values: list[dict[str, Any]]) -> list[Job]:
-        return [self._add_one(cursor, one) for one in values]
+        if (now := cursor.now_us) is not None:
+            for one in values:
+                one["run_at_us"] = run_at = ready_at(one, now)
+                one["status"] = "scheduled" if run_at > now else "pending"
+        last_id = self._sql.last_id
+        if now is None or last_id is None or any(one["unique_key"] is not None for one in values):
+            return [self._add_one(cursor, one) for one in values]
+        cursor.count_all(self._sql.insert, values)
+        first = cursor.rows(last_id, {})[0][0] - len(values) + 1
+        return [enqueued_job(one, job_id, now) for job_id, one in enumerate(values, first)]
 
     def _add_one(self, cursor: Cursor, values: dict[str, Any]) -> Job:
         while True:
-            if (added := cursor.add(self._sql.insert, values)) is not None:
+            insert = self._sql.insert if values["unique_key"] is None else self._sql.insert_unique
+            if (added := cursor.add(insert, values)) is not None:
                 return enqueued_job(values, *added)
             # The holder may finish between the two statements (PostgreSQL); then the key is free again.
             if rows := cursor.rows(self._sql.unfinished, {"unique_key": values["unique_key"]}):
@@ -303,7 +317,8 @@ class Statements:
     """The hot statements, each compiled once."""
 
     def __init__(self, facts: DialectFacts, dialect: Dialect) -> None:
-        self.insert = Prepared(statements.insert_job(facts), dialect)
+        self.insert = Prepared(statements.insert_job(facts, unique=False), dialect)
+        self.insert_unique = Prepared(statements.insert_job(facts, unique=True), dialect)
         self.unfinished = Prepared(statements.unfinished(), dialect)
         self.expired = Prepared(statements.expired(1), dialect)
         self.due = Prepared(statements.due(BATCH), dialect)
@@ -311,6 +326,7 @@ class Statements:
         self.completed = Prepared(statements.completed(), dialect)
         self.extend = Prepared(statements.extend(), dialect)
         self.guard = Prepared(statements.guard(), dialect)
+        self.last_id = None if facts.last_id is None else Prepared(facts.last_id, dialect)
         self._claims: dict[int, Prepared] = {}
         self._dialect = dialect
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from persistentq.errors import ConfigurationError, InvalidArgument, StorageError, StorageUnavailable
-from persistentq.sql.dialect import READONLY, DialectFacts
+from persistentq.sql.dialect import READONLY, DialectFacts, Fault
 from persistentq.sql.models import EPOCH, MICROSECOND, database_now
 from persistentq.sql.postgresql import PostgreSQLFacts
 from persistentq.sql.schema import ensure_schema
@@ -42,21 +43,45 @@ def facts_for(url: URL) -> DialectFacts:
     raise ConfigurationError("QUEUE_DB_URL", url.drivername, "the settings", problem)
 
 
+@dataclass
+class Progress:
+    """How far a transaction has come; once it is committing, a lost connection leaves its end unknown."""
+
+    is_committing: bool = False
+
+
 class Transactions:
     """An engine, the facts about its database, and the transactions on it."""
 
-    def __init__(self, url: str | URL, defaults: Defaults, lock_timeout: timedelta, *, create: bool) -> None:
+    def __init__(
+        self,
+        url: str | URL,
+        defaults: Defaults,
+        lock_timeout: timedelta,
+        *,
+        create: bool,
+        upgrade: bool = False,
+    ) -> None:
         target = make_url(url)
-        self._facts, self._defaults = facts_for(target), defaults
+        self._facts, self._defaults, self._lock_timeout = facts_for(target), defaults, lock_timeout
         self._location = self._facts.location(target)
         self._engine = self._facts.make_engine(target, lock_timeout, create=create)
+        self._reader = self._engine.execution_options(**{READONLY: True})
+        self._writer = self._engine.execution_options(**{READONLY: False})
         self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
         try:
             with self._translated():
-                ensure_schema(self._engine, self._facts, self._location, create=create)
+                self.found_schema = ensure_schema(
+                    self._engine, self._facts, self._location, create=create, upgrade=upgrade
+                )
         except BaseException:
             self._engine.dispose()
             raise
+
+    @property
+    def location(self) -> str:
+        """See PersistentQInterface."""
+        return self._location
 
     @property
     def engine(self) -> Engine:
@@ -69,18 +94,21 @@ class Transactions:
         if session is not None:
             yield self._joined(session)
             return
-        with self._translated():
-            with self._engine.begin() as connection:
+        with self._translated() as progress:
+            with self._writer.begin() as connection:
                 yield connection
+                progress.is_committing = True
             self._facts.after_write(self._engine)
 
     @contextmanager
     def _orm(self, *, read_only: bool = False) -> Iterator[Session]:
         """Yield a Session in a transaction that commits at the end; a read-only one waits for no writer."""
-        engine = self._engine.execution_options(**{READONLY: True}) if read_only else self._engine
-        with self._translated():
+        engine = self._reader if read_only else self._writer
+        with self._translated() as progress:
             with Session(engine, autoflush=False, expire_on_commit=False) as session, session.begin():
                 yield session
+                session.flush()
+                progress.is_committing = not read_only
             if not read_only:
                 self._facts.after_write(self._engine)
 
@@ -101,16 +129,31 @@ class Transactions:
         return connection
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self) -> Iterator[Progress]:
+        progress = Progress()
         try:
-            yield
+            yield progress
         except DBAPIError as error:
-            raise self._facts.explain(self._location, error.orig or error) from error
+            raise self._told(error.orig or error, progress) from error
         except self._driver_error as error:
-            raise self._facts.explain(self._location, error) from error
+            raise self._told(error, progress) from error
         except PoolTimeout as error:
             raise StorageUnavailable(
                 self._location, "has no connection free: too many threads use it"
             ) from error
         except SQLAlchemyError as error:
             raise StorageError(self._location, f"failed: {error}") from error
+
+    def _told(self, error: BaseException, progress: Progress) -> StorageError:
+        if progress.is_committing and self._facts.fault(error) is Fault.LOST:
+            unknown = StorageUnavailable(
+                self._location, "did not answer to COMMIT, so the change may have been made"
+            )
+            unknown.is_unknown = True
+            return unknown
+        return self._facts.explain(self._location, error)
+
+    def _may_pass(self, error: StorageError) -> bool:
+        """Return whether the same call may succeed if it is made again at once."""
+        cause = getattr(error.__cause__, "orig", None) or error.__cause__
+        return cause is not None and self._facts.fault(cause) is not Fault.LASTING

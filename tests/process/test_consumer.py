@@ -261,19 +261,22 @@ def test_a_second_signal_gives_the_job_back_uncounted(site: Site, task: str) -> 
 
 def test_signals_at_any_moment_leave_nothing_held(site: Site) -> None:
     with site.queue() as queue:
-        files = [make_job_file(site.files) for _ in range(150)]
-        queue.enqueue_many(NewJob(TASK, {"path": str(file)}) for file in files)
-        for n, patience in enumerate((0.0, 0.05, 0.2)):
+        for n, patience in enumerate((0.0, 0.02, 0.1)):
+            files = [make_job_file(site.files) for _ in range(60)]
+            queue.enqueue_many(NewJob(TASK, {"path": str(file)}) for file in files)
             consumer = site.consumer("--concurrency", "3", name=f"c_{n}")
-            consumer.says("attempt 1 done")
+            consumer.says(" done in ")
             Deadline(patience).wait_for(lambda: False)
             for _ in range(5):
                 consumer.send(signal.SIGTERM)
             assert consumer.code(within=10) == 0
             assert not queue.list_jobs(status=JobStatus.PROCESSING).items
-        done = {job.args["path"] for job in queue.list_jobs(status=JobStatus.DONE, limit=1000)}
-    assert 0 < len(done) < 150
-    assert {len(stamps(Path(name))) for name in done} == {1}
+        done = list(queue.list_jobs(status=JobStatus.DONE, limit=1000))
+    assert len(done) >= 3
+    for job in done:
+        # A second signal may give a job back between its line and its word; the next attempt adds another line.
+        accepted = f"{job.consumer} attempt {job.attempt}"
+        assert [line.endswith(accepted) for line in stamps(Path(job.args["path"]))].count(True) == 1
 
 
 def test_a_killed_consumers_job_is_finished_by_another(site: Site) -> None:

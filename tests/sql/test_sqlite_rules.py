@@ -23,7 +23,6 @@ from persistentq import (
     LeaseLost,
     NewJob,
     PersistentQSQLAlchemy,
-    SchemaMismatch,
     StorageError,
     StorageUnavailable,
 )
@@ -219,18 +218,6 @@ def test_a_face_does_not_make_a_database(path: Path) -> None:
     path.touch()
     with pytest.raises(DatabaseMissing):
         PersistentQSQLAlchemy(f"sqlite:///{path}", create=False)
-
-
-def test_another_schema_is_refused(path: Path) -> None:
-    PersistentQSQLAlchemy(f"sqlite:///{path}").close()
-    for version, remedy in (("9999", "newer persistentq"), ("0000", "version that wrote it")):
-        with sqlite3.connect(path) as connection:
-            connection.execute("UPDATE persistentq_schema SET version_num = ?", (version,))
-        connection.close()
-        with pytest.raises(SchemaMismatch) as caught:
-            PersistentQSQLAlchemy(f"sqlite:///{path}")
-        assert (caught.value.found, caught.value.wanted) == (version, "0001")
-        assert remedy in caught.value.hint
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?uri=true"])

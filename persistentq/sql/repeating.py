@@ -1,0 +1,68 @@
+"""The one place where the store tries twice: a call whose transaction met a passing fault is made again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
+from typing import Any, TypeVar
+
+from persistentq.clock import Deadline
+from persistentq.errors import StorageUnavailable
+from persistentq.interface import PersistentQInterface
+from persistentq.sql.transactions import Transactions
+
+Store = TypeVar("Store", bound=Transactions)
+
+CALLS = PersistentQInterface.__abstractmethods__ - {"location", "close", "guard"}
+ONCE = {"enqueue_many", "fail", "snooze", "resubmit", "cancel", "mark_failed", "assign_job", "delete_job"}
+"""Calls that would do their work twice, or be refused, if the first one was committed after all."""
+
+REPEATS = 10
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 1.0
+"""Almost at once at first, and ten times within two to four seconds: by then a restarted server is back."""
+
+
+def repeating(store: type[Store]) -> type[Store]:
+    """Let each call of the contract be made again after a passing fault, for no longer than the lock timeout.
+
+    Nothing changes for databases that have no such fault, and for calls that join the caller's transaction.
+    """
+    for name in CALLS:
+        setattr(store, name, _again(name, getattr(store, name)))
+    return store
+
+
+def _again(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def call(self: Transactions, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("session") is not None:
+            return method(self, *args, **kwargs)
+        args, kwargs = tuple(map(_kept, args)), {key: _kept(value) for key, value in kwargs.items()}
+        deadline: Deadline | None = None
+        tried = 0
+        while True:
+            try:
+                return method(self, *args, **kwargs)
+            except StorageUnavailable as error:
+                deadline = deadline or Deadline(self._lock_timeout.total_seconds())
+                if tried == REPEATS or deadline.passed or not self._may_pass(error):
+                    raise
+                if error.is_unknown and name in ONCE and not _has_keys(name, args, kwargs):
+                    raise
+            pause, tried = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**tried), tried + 1
+            deadline.pause(pause * random.uniform(0.5, 1.0))
+
+    return call
+
+
+def _kept(value: Any) -> Any:
+    # An iterator can be read once: the second try would find it empty, and do nothing without a word.
+    return list(value) if isinstance(value, Iterator) else value
+
+
+def _has_keys(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Return whether the call stores jobs that all have a unique key, which a second call finds taken."""
+    if name != "enqueue_many":
+        return False
+    return all(new.unique_key is not None for new in (args[0] if args else kwargs["jobs"]))

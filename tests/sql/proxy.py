@@ -1,0 +1,119 @@
+"""A TCP proxy in front of PostgreSQL that cuts a connection at a chosen moment, or lets nobody through for a while."""
+
+from __future__ import annotations
+
+import select
+import socket
+from contextlib import closing, suppress
+from enum import Enum
+from threading import Lock, Thread
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import make_url
+
+# The whole message: "READ COMMITTED" is in the one that begins a transaction.
+COMMIT = b"COMMIT\0"
+
+
+class Cut(Enum):
+    """When the connection ends, as seen from the server."""
+
+    BEFORE = "it never gets the message"
+    DURING = "it gets the message, and nobody waits for the answer"
+    AFTER = "it has answered, and the answer is dropped"
+
+
+class Proxy:
+    """Use it as a context manager; `url` leads through it.
+
+    Attributes:
+        cuts: How many connections it has cut.
+        openings: The first message of each connection that went through, without its length.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._server = make_url(url)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._lock = Lock()
+        self._armed: tuple[Cut, bytes] | None = None
+        self._is_open = True
+        self._refuses = False
+        self.cuts = 0
+        self.openings: list[bytes] = []
+        Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        plain = self._server.set(
+            host="127.0.0.1",
+            port=self._listener.getsockname()[1],
+            query={"sslmode": "disable", "gssencmode": "disable"},
+        )
+        return plain.render_as_string(hide_password=False)
+
+    def cut(self, when: Cut, word: bytes = COMMIT) -> None:
+        """Cut the next connection on which the client says `word`."""
+        with self._lock:
+            self._armed = (when, word)
+
+    def refuse(self, refuses: bool) -> None:
+        """Close every new connection at once, or no longer."""
+        self._refuses = refuses
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_open = False
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while self._is_open:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._refuses:
+                client.close()
+            else:
+                Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with closing(client), closing(self._connect()) as server, suppress(OSError):
+            self.openings.append(opening := client.recv(65536))
+            server.sendall(opening)
+            while self._is_open:
+                ready, _, _ = select.select([client, server], [], [], 0.2)
+                if client in ready and not self._pass_on(client, server):
+                    return
+                if server in ready:
+                    if not (answer := server.recv(65536)):
+                        return
+                    client.sendall(answer)
+
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> bool:
+        """Pass on what the client says; return whether the connection goes on."""
+        said = client.recv(65536)
+        with self._lock:
+            when = self._armed[0] if self._armed and self._armed[1] in said else None
+            if when:
+                self._armed, self.cuts = None, self.cuts + 1
+        if said and when is not Cut.BEFORE:
+            server.sendall(said)
+        if when is Cut.AFTER:
+            server.recv(65536)
+        return bool(said) and when is None
+
+    def _connect(self) -> socket.socket:
+        host = str(self._server.query.get("host") or self._server.host or "127.0.0.1")
+        port = self._server.port or 5432
+        if not host.startswith("/"):
+            return socket.create_connection((host, port))
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(f"{host}/.s.PGSQL.{port}")
+        return server
