@@ -83,7 +83,7 @@ def sqlite_queue(synchronous: str = "FULL") -> Iterator[PersistentQSQLAlchemy]:
     ):
         if synchronous != "FULL":
             # Only to compare with queues that give up durability; the library itself never does.
-            queue._hot._connected().cursor().execute(f"PRAGMA synchronous={synchronous}")
+            queue._hot._ready()[0].execute(f"PRAGMA synchronous={synchronous}")
         yield queue
 
 

@@ -104,21 +104,21 @@ class HotPath:
         self._engine, self._facts = engine, facts
         self._lock = Lock()
         self._connection: PoolProxiedConnection | None = None
+        self._cursors: tuple[Any, Cursor] | None = None
         self._pid = os.getpid()
 
     def run(self, work: Callable[[Cursor], Made]) -> Made:
         """Do `work` in one transaction and return what it returned; the driver's errors come out as they are."""
         with self._lock:
-            driver = self._connected().cursor()
+            driver, cursor = self._ready()
             try:
                 self._facts.begin(driver)
-                made = work(Cursor(driver.execute, _many(driver), self._facts.now_us()))
+                cursor.now_us = self._facts.now_us()
+                made = work(cursor)
                 self._facts.commit(driver)
             except BaseException:
                 self._give_up()
                 raise
-            finally:
-                driver.close()
         self._facts.after_write(self._engine)
         return made
 
@@ -127,16 +127,19 @@ class HotPath:
         with self._lock:
             if self._connection is not None and self._pid == os.getpid():
                 self._connection.close()
-            self._connection = None
+            self._connection = self._cursors = None
 
-    def _connected(self) -> Any:
+    def _ready(self) -> tuple[Any, Cursor]:
+        """Return the driver's cursor of our connection, and ours around it, made anew after a fork or a failure."""
         if self._pid != os.getpid():
             if self._connection is not None:
                 _INHERITED.append(self._connection)
-            self._connection, self._pid = None, os.getpid()
-        if self._connection is None:
+            self._connection, self._cursors, self._pid = None, None, os.getpid()
+        if self._connection is None or self._cursors is None:
             self._connection = self._engine.raw_connection()
-        return self._connection
+            driver = self._connection.cursor()
+            self._cursors = driver, Cursor(driver.execute, _many(driver), None)
+        return self._cursors
 
     def _give_up(self) -> None:
         """End a transaction that failed; a connection on which even that fails is thrown away."""
@@ -146,7 +149,7 @@ class HotPath:
         try:
             connection.rollback()
         except Exception:
-            self._connection = None
+            self._connection = self._cursors = None
             with suppress(Exception):
                 connection.invalidate()
 
