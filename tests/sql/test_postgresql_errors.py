@@ -99,7 +99,7 @@ def test_a_password_among_the_parameters_is_not_shown(postgres_url: str) -> None
 
 
 def test_a_parameter_that_libpq_does_not_know(postgres_url: str) -> None:
-    refusal(make_url(postgres_url).update_query_dict({"pasword": CANARY}).render_as_string(False))
+    refusal(make_url(postgres_url).update_query_dict({"passwort": CANARY}).render_as_string(False))
 
 
 def test_a_url_without_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
