@@ -6,7 +6,9 @@ PersistentQError                      .summary .hint .exit_code
 │   └── PayloadError                  an argument or a result that is not bounded JSON
 ├── ConfigurationError                .key .value .source .problem
 ├── StorageError                      __cause__ is the driver's error
-│   ├── StorageUnavailable            .retryable is True: locked, full, connection lost
+│   ├── StorageUnavailable            .retryable is True: full, connection lost
+│   │   └── LockTimeout               locked for longer than QUEUE_LOCK_TIMEOUT
+│   ├── DatabaseReplaced              the file was deleted or replaced while it was open
 │   ├── DatabaseMissing               .location
 │   └── SchemaMismatch                .found .wanted
 ├── JobError                          .job_id
@@ -135,9 +137,41 @@ class StorageUnavailable(StorageError):
         """What to do about the condition."""
         if self.is_unknown:
             return "look whether it was, before you call again"
+        if "reached" in self.problem:
+            return "see that the server runs and that QUEUE_DB_URL names it, and try again"
         if "full" in self.problem:
             return "free some disk space and try again; nothing that was acknowledged is lost"
         return "try again; if it stays, look for a process that holds the database"
+
+
+class LockTimeout(StorageUnavailable):
+    """Others held the lock for longer than the lock timeout; nothing was changed, and calling again is safe."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__(location, "was locked by others for longer than the lock timeout")
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        return type(self), (self.location,)
+
+    @property
+    def hint(self) -> str:
+        """Who may be in the way, and the setting."""
+        return "look for a process that holds the database, or raise QUEUE_LOCK_TIMEOUT"
+
+
+class DatabaseReplaced(StorageError):
+    """The database file was deleted or replaced while this process had it open; nothing is acknowledged any more."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__(location, "was deleted or replaced while it was in use")
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        return type(self), (self.location,)
+
+    @property
+    def hint(self) -> str:
+        """How to go on with the file that is there now."""
+        return "restart this process, which still has the old file open; stop all processes before you replace it"
 
 
 class DatabaseMissing(StorageError):

@@ -12,7 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DisconnectionError
 
-from persistentq.errors import ConfigurationError, StorageError, StorageUnavailable
+from persistentq.errors import ConfigurationError, LockTimeout, StorageError, StorageUnavailable
 from persistentq.sql.dialect import READONLY, DialectFacts, Fault, drop_connections_after_fork
 
 SCHEMA_LOCK = 0x7065727369737471  # "persistq": an advisory lock of our own
@@ -38,7 +38,8 @@ SHOWN = {"host", "port", "service"}
 
 LOST = ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "40003")
 PASSING = ("40001", "40P01", "53300")
-UNAVAILABLE = ("53", "55P03", "57", *LOST, *PASSING)
+LOCK_TIMEOUT = "55P03"
+UNAVAILABLE = ("53", "57", *PASSING)
 REFUSED = (
     "authentication failed",
     "no password supplied",
@@ -105,11 +106,14 @@ class PostgreSQLFacts(DialectFacts):
         diagnosis = getattr(error, "diag", None)
         # The first line of the server's message: the others may show a row's values.
         reason = " ".join(str((diagnosis and diagnosis.message_primary) or error).split())
-        if self.fault(error) is Fault.LOST and any(word in reason for word in REFUSED):
-            return StorageError(location, f"refused the connection: {reason}")
-        if self.fault(error) is Fault.LOST or (getattr(error, "sqlstate", None) or "").startswith(
-            UNAVAILABLE
-        ):
+        code = getattr(error, "sqlstate", None) or ""
+        if self.fault(error) is Fault.LOST:
+            if any(word in reason for word in REFUSED):
+                return StorageError(location, f"refused the connection: {reason}")
+            return StorageUnavailable(location, f"cannot be reached: {reason}")
+        if code == LOCK_TIMEOUT:
+            return LockTimeout(location)
+        if code.startswith(UNAVAILABLE):
             return StorageUnavailable(location, f"is not available: {reason}")
         return StorageError(location, f"failed: {reason}")
 

@@ -17,8 +17,16 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError
 
 from persistentq.clock import Deadline
-from persistentq.errors import ConfigurationError, DatabaseMissing, StorageError, StorageUnavailable
+from persistentq.errors import (
+    DatabaseMissing,
+    InvalidArgument,
+    LockTimeout,
+    StorageError,
+    StorageUnavailable,
+)
 from persistentq.sql.dialect import READONLY, DialectFacts, drop_connections_after_fork
+from persistentq.sql.sqlite_file import FileIdentity, make_private, named_file, refuse_network
+from persistentq.sql.sqlite_turns import connection_class
 
 WAL_LIMIT = 64 * 1024 * 1024
 CHECKPOINT_AT = 4 * 1024 * 1024
@@ -56,43 +64,50 @@ class SQLiteFacts(DialectFacts):
     last_id = select(func.last_insert_rowid())
 
     def make_engine(self, url: URL, lock_timeout: timedelta, *, create: bool) -> Engine:
-        path = _file(url)
+        path = named_file(url)
+        refuse_network(path)
         if create:
-            _make_private(path)
+            make_private(path)
         elif not path.is_file():
             raise DatabaseMissing(str(path))
-        driver = choose_driver()
-        guarded = not is_safe(driver.sqlite_version_info)
-        seconds = lock_timeout.total_seconds()
+        driver, file, seconds = choose_driver(), FileIdentity(path), lock_timeout.total_seconds()
         engine = create_engine(
             url.set(drivername="sqlite", database=str(path)),
             module=driver,
-            connect_args={"timeout": seconds, "check_same_thread": False},
+            connect_args={
+                "timeout": seconds,
+                "check_same_thread": False,
+                "factory": connection_class(driver, file, seconds),
+            },
         )
+
+        @event.listens_for(engine, "do_connect")
+        def look(*_: object) -> None:
+            # SQLite would make a new file in the place of one that was deleted.
+            file.check()
 
         @event.listens_for(engine, "connect")
         def prepare(connection: Any, _record: object) -> None:
+            guarded = not is_safe(driver.sqlite_version_info)
             _prepare(connection, driver, Deadline(max(seconds, 1.0)), guarded=guarded)
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
-            # A deferred transaction that reads and then writes fails at once when another wrote meanwhile.
+            driven: Any = connection.connection.dbapi_connection
             read_only = connection.get_execution_options().get(READONLY, False)
-            connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+            driven.begin(driven.execute, read_only=read_only)
 
         drop_connections_after_fork(engine)
         return engine
 
     def location(self, url: URL) -> str:
-        return str(_file(url))
+        return str(named_file(url))
 
     def explain(self, location: str, error: BaseException) -> StorageError:
         text = str(error)
         # "locking protocol": the locks that guard the start of a read were taken every time it tried.
         if "locked" in text or "busy" in text or "locking protocol" in text:
-            return StorageUnavailable(
-                location, "was locked by another process for longer than the lock timeout"
-            )
+            return LockTimeout(location)
         if "disk is full" in text:
             return StorageUnavailable(location, "cannot be written: the disk is full")
         if "unable to open" in text or "readonly" in text or "disk I/O" in text:
@@ -113,16 +128,17 @@ class SQLiteFacts(DialectFacts):
                     raise StorageError(str(engine.url.database), problem)
 
     def begin(self, cursor: Any) -> None:
-        cursor.execute("BEGIN IMMEDIATE")
+        cursor.connection.begin(cursor.execute)
 
     def commit(self, cursor: Any) -> None:
         cursor.execute("COMMIT")
+        cursor.connection.file.check()
 
     def after_write(self, engine: Engine) -> None:
         if is_safe(engine.dialect.dbapi.sqlite_version_info):  # type: ignore[union-attr]
             return
         # The write is committed: whatever prevents the checkpoint now, a later one will do it.
-        with suppress(OSError, DBAPIError):
+        with suppress(OSError, DBAPIError, StorageError):
             if os.stat(f"{engine.url.database}-wal").st_size >= CHECKPOINT_AT:  # noqa: PTH116 - stat by path only
                 checkpoint_guarded(engine)
 
@@ -137,24 +153,35 @@ def checkpoint_guarded(engine: Engine) -> None:
         cursor.fetchall()
 
 
-def _file(url: URL) -> Path:
-    name = url.database
-    if not name or name == ":memory:" or name.startswith("file:"):
-        raise ConfigurationError(
-            "QUEUE_DB_URL", str(url), "the settings", "is not a database file, so processes cannot share it"
-        )
-    return Path(name).absolute()
+def backup(engine: Engine, path: Path) -> None:
+    """Copy the queue's database, as it is now, to a new file that only its owner may read, and sync it.
 
+    Everybody may go on writing meanwhile. Every job that was acknowledged before the call is in the copy.
 
-def _make_private(path: Path) -> None:
-    # SQLite gives -wal and -shm the mode of the database file. O_EXCL: an existing file is never opened here, as
-    # closing it would drop the locks that this process holds on it.
+    Raises:
+        InvalidArgument: there is a file at `path` already.
+        StorageUnavailable: the copy cannot be written; nothing is left of it.
+    """
+    if not make_private(path):
+        raise InvalidArgument("path", str(path), "exists already; a backup never overwrites a file")
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise StorageUnavailable(str(path), f"cannot be created: {error.strerror}") from error
+        with closing(engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
+            cursor.execute("VACUUM INTO ?", (str(path),))
+        _sync(path)
+        _sync(path.parent)
+    except BaseException as error:
+        path.unlink()
+        if isinstance(error, engine.dialect.loaded_dbapi.Error | OSError):
+            raise SQLiteFacts().explain(str(path), error) from error
+        raise
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _prepare(connection: Any, driver: ModuleType, deadline: Deadline, *, guarded: bool) -> None:

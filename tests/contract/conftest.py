@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import BigInteger, delete, text, type_coerce, update
 
 from persistentq import PersistentQInterface, PersistentQMemory, PersistentQSQLAlchemy, clock
+from persistentq.sql import sqlite
 from persistentq.sql.models import MICROSECOND, Base, EpochMicroseconds, SchemaRow
 
 
@@ -33,6 +35,15 @@ def _memory(_request: pytest.FixtureRequest) -> Subject:
 def _sqlite(request: pytest.FixtureRequest) -> Subject:
     queue = PersistentQSQLAlchemy(f"sqlite:///{request.getfixturevalue('tmp_path')}/queue.db")
     return Subject(queue, lambda seconds: age_everything(queue, seconds))
+
+
+def _sqlite_system(request: pytest.FixtureRequest) -> Subject:
+    """The standard library's SQLite, treated as one with the WAL-reset bug, checkpointing all the time."""
+    patch = request.getfixturevalue("monkeypatch")
+    patch.setattr(sqlite, "choose_driver", lambda: sqlite3)
+    patch.setattr(sqlite, "is_safe", lambda version: False)
+    patch.setattr(sqlite, "CHECKPOINT_AT", 32 * 1024)
+    return _sqlite(request)
 
 
 def _postgresql(request: pytest.FixtureRequest) -> Subject:
@@ -65,7 +76,10 @@ def age_everything(queue: PersistentQSQLAlchemy, seconds: float) -> None:
                 connection.execute(update(table).values(aged))
 
 
-@pytest.fixture(params=[_memory, _sqlite, _postgresql], ids=["memory", "sqlite", "postgresql"])
+@pytest.fixture(
+    params=[_memory, _sqlite, _sqlite_system, _postgresql],
+    ids=["memory", "sqlite", "sqlite-system", "postgresql"],
+)
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     made: Subject = request.param(request)
     with made.queue:

@@ -254,25 +254,27 @@ def test_what_is_repeated_is_what_the_contract_says() -> None:
 
 def test_a_child_leaves_its_parents_connections_alone(postgres_url: str) -> None:
     script = """
-import os, sys, threading
+import os, sys
 from persistentq import open_queue
 queue = open_queue(sys.argv[1])
-before = queue.enqueue("any.task", queue="forked")
-queue.get_job(before.id)
-for _ in range(5):
+job = queue.enqueue("any.task", queue="forked")
+queue.get_job(job.id)
+def work():
+    for n in range(20):
+        queue.enqueue("any.task", {"by": os.getpid()}, queue="forked")
+        assert queue.get_job(job.id) == job
+for _ in range(3):
     child = os.fork()
+    work()
     if child == 0:
-        queue.enqueue("any.task", queue="forked")
-        queue.get_job(before.id)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    queue.enqueue("any.task", queue="forked")
-    queue.get_job(before.id)
 print(sum(queue.count_jobs()["forked"].values()))
 queue.close()
 """
     with emptied(PersistentQSQLAlchemy(postgres_url)):
         pass
+    # Both work at the same time: on one connection their words and answers would mix.
     root = Path(__file__).resolve().parents[2]
     found = subprocess.run(
         [sys.executable, "-W", "error", "-c", script, postgres_url],
@@ -280,9 +282,9 @@ queue.close()
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=30,
     )
-    assert (found.stdout.strip(), found.stderr) == ("11", "")
+    assert (found.stdout.strip(), found.stderr) == ("121", "")
 
 
 def test_a_stale_consumer_is_still_refused_after_a_loss(queue: PersistentQSQLAlchemy, proxy: Proxy) -> None:

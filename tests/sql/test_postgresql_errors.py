@@ -77,6 +77,7 @@ def test_no_server() -> None:
     error = refusal(f"postgresql://me:{CANARY}@127.0.0.1:{port}/queue")
     assert isinstance(error, StorageUnavailable)
     assert "Connection refused" in str(error)
+    assert error.hint == "see that the server runs and that QUEUE_DB_URL names it, and try again"
 
 
 def test_no_host() -> None:

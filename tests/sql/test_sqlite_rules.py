@@ -276,7 +276,7 @@ def test_a_child_forked_within_a_transaction_is_refused(queue: PersistentQSQLAlc
     with queue.engine.begin() as connection:
         mine = queue.enqueue("t", session=connection)
         child, reading = _fork(queue)
-        assert _heard(child, reading) == "StorageUnavailable"
+        assert _heard(child, reading) == "LockTimeout"
     assert [job.id for job in queue.list_jobs()] == [mine.id]
 
 

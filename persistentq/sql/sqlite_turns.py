@@ -1,0 +1,93 @@
+"""How writers of one SQLite file wait for each other: fairly, and no longer than the lock timeout.
+
+SQLite's own waiting sleeps longer the longer a writer has waited, up to 100 ms, so whoever came last is served
+first and some wait for seconds. Here it is the other way round: who has waited longest looks most often. There is no
+queue to stand in and no lock beside the database's own, so whoever dies holds nobody up, and programs that know
+nothing of this are waited for in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from persistentq.clock import Deadline
+from persistentq.errors import LockTimeout
+from persistentq.sql.sqlite_file import FileIdentity
+
+FIRST_PAUSE, SHORTEST_PAUSE = 0.005, 0.0005
+HALVED_AFTER = 0.002
+
+
+class TurnTaking:
+    """What a connection of the queue has beyond the driver's; see `connection_class`.
+
+    Attributes:
+        driver: The DB-API module.
+        file: The database.
+        lock_timeout: Seconds.
+    """
+
+    driver: ModuleType
+    file: FileIdentity
+    lock_timeout: float
+    _has_patience = True
+
+    def begin(self, execute: Callable[[str], object], *, read_only: bool = False) -> None:
+        """Begin a transaction: one that may write has the write lock from here on, a read-only one waits for nobody.
+
+        Args:
+            execute: Runs a statement on this connection.
+
+        Raises:
+            LockTimeout: another transaction held the write lock for longer than the lock timeout.
+            DatabaseReplaced: the path names another file by now.
+        """
+        self.file.check()
+        if self._has_patience != read_only:
+            self._let_sqlite_wait(execute, wanted=read_only)
+        if read_only:
+            execute("BEGIN")
+        elif not self._has_begun(execute):
+            self._wait_for_turn(execute)
+
+    def commit(self) -> None:
+        """Commit, and acknowledge only what is in the file that the path names.
+
+        Raises:
+            DatabaseReplaced: it was replaced during the transaction.
+        """
+        super().commit()  # type: ignore[misc]
+        self.file.check()
+
+    def _wait_for_turn(self, execute: Callable[[str], object]) -> None:
+        deadline = Deadline(self.lock_timeout)
+        while not deadline.passed:
+            waited = self.lock_timeout - deadline.remaining
+            deadline.pause(max(SHORTEST_PAUSE, FIRST_PAUSE / (1 + waited / HALVED_AFTER)))
+            if self._has_begun(execute):
+                return
+        raise LockTimeout(str(self.file.path))
+
+    def _has_begun(self, execute: Callable[[str], object]) -> bool:
+        try:
+            # A deferred transaction that reads and then writes fails at once when another wrote meanwhile.
+            execute("BEGIN IMMEDIATE")
+        except self.driver.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            return False
+        return True
+
+    def _let_sqlite_wait(self, execute: Callable[[str], object], *, wanted: bool) -> None:
+        # This is about the beginning only: a writer looks again by itself, while a reader may have to wait within
+        # SQLite until another connection has recovered the WAL. Later in a transaction nothing waits.
+        execute(f"PRAGMA busy_timeout={int(self.lock_timeout * 1000) if wanted else 0}")
+        self._has_patience = wanted
+
+
+def connection_class(driver: ModuleType, file: FileIdentity, lock_timeout: float) -> type[Any]:
+    """Return the class of the connections to `file`: the driver's, which also takes turns."""
+    attributes = {"driver": driver, "file": file, "lock_timeout": lock_timeout}
+    return type("QueueConnection", (TurnTaking, driver.Connection), attributes)
