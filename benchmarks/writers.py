@@ -65,7 +65,8 @@ def write(url: str, seconds: float, together: Barrier, answers: Queue[object], *
     """Enqueue for so many seconds, as one of the processes."""
     if not turns:
         TurnTaking.begin = _begin_as_sqlite_does  # type: ignore[method-assign]
-    calls, errors = [], 0
+    calls: list[float] = []
+    errors = 0
     with PersistentQSQLAlchemy(url, lock_timeout=LOCK_TIMEOUT) as queue:
         queue.enqueue("bench.task", {"n": 0})
         together.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from sqlalchemy.orm import Session
 from persistentq import LockTimeout, NewJob, PersistentQSQLAlchemy
 from persistentq.sql.dialect import READONLY
 from persistentq.sql.sqlite import choose_driver
+from persistentq.sql.sqlite_turns import pause_after
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITERS, SECONDS = 6, 1.5
@@ -50,7 +52,11 @@ def elapsed(work: Callable[[], object]) -> float:
 
 def started(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, *arguments], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-P", *arguments],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -58,7 +64,7 @@ def test_every_writer_gets_its_turn(url: str) -> None:
     """With SQLite's own waiting, one of six has a tenth of another's turns, or none, and waits for seconds."""
     PersistentQSQLAlchemy(url).close()
     script = str(Path(__file__).with_name("writing.py"))
-    writers = [started("-P", script, url, str(SECONDS)) for _ in range(WRITERS)]
+    writers = [started(script, url, str(SECONDS)) for _ in range(WRITERS)]
     try:
         for writer in writers:
             assert writer.stdout is not None
@@ -148,6 +154,14 @@ def test_whoever_is_killed_in_its_turn_holds_nobody_up(url: str) -> None:
         finally:
             holder.kill()
             holder.communicate()
+
+
+def test_who_has_waited_longest_looks_most_often_until_it_is_a_long_wait() -> None:
+    pauses = [pause_after(waited) for waited in (0, 0.001, 0.01, 0.05, 0.1)]
+    assert pauses[0] == 0.005
+    assert pauses == sorted(pauses, reverse=True)
+    assert pauses[-1] == pytest.approx(0.0001, rel=0.05)
+    assert [pause_after(waited) for waited in (1, 10)] == [0.001, 0.01]
 
 
 def test_readers_keep_sqlites_waiting(url: str) -> None:
