@@ -21,9 +21,7 @@ def started(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A process that runs this script, whose output is read and whose errors are an error."""
     with subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name(script)), *arguments],
-        # SQLite's own waiting is not fair: on a machine that is busy with other things, one claimer may wait for all
-        # the others.
-        env=os.environ | {"PYTHONPATH": str(ROOT), "QUEUE_LOCK_TIMEOUT": "60"},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
