@@ -6,6 +6,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from secrets import token_hex
 
 import pytest
@@ -33,8 +34,15 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """The URL of a database of this run's own, dropped at the end."""
+    with new_database(postgres_server) as url:
+        yield url
+
+
+@contextmanager
+def new_database(server: str) -> Iterator[str]:
+    """Make an empty database on the server and yield its URL; it is dropped at the end."""
     name = f"persistentq_test_{token_hex(6)}"
-    url = make_url(postgres_server).set(drivername="postgresql+psycopg")
+    url = make_url(server).set(drivername="postgresql+psycopg")
     admin = create_engine(url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))

@@ -19,7 +19,7 @@ _Draft = make_dataclass("_Draft", [field.name for field in fields(Job)], slots=T
 UNDECODABLE = "the stored arguments are not a JSON object"
 
 
-def to_job(row: Any, *, duplicate: bool = False) -> Job:
+def to_job(row: Any) -> Job:
     """Return the job in `row`, a JobRow or a result row with JOB_COLUMNS; arguments that are not JSON show as {}."""
     return Job(
         id=row.id,
@@ -44,7 +44,6 @@ def to_job(row: Any, *, duplicate: bool = False) -> Job:
         result=decode_result(row.result),
         error=row.error,
         cancel_requested=bool(row.cancel_requested),
-        duplicate=duplicate,
     )
 
 

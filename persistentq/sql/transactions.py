@@ -89,11 +89,8 @@ class Transactions:
         return self._engine
 
     @contextmanager
-    def _write(self, session: Session | Connection | None = None) -> Iterator[Connection]:
-        """Yield a connection in a transaction that commits at the end; or the caller's, which the caller commits."""
-        if session is not None:
-            yield self._joined(session)
-            return
+    def _write(self) -> Iterator[Connection]:
+        """Yield a connection in a transaction that commits at the end."""
         with self._translated() as progress:
             with self._writer.begin() as connection:
                 yield connection
