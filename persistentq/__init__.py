@@ -1,7 +1,9 @@
 """persistentq: a durable job queue whose only server is a database."""
 
+from typing import TYPE_CHECKING, Any
+
 from persistentq.backoff import Backoff
-from persistentq.connect import Migration, PersistentQSQLAlchemy, migrate, open_queue
+from persistentq.connect import Migration, load_store, migrate, open_queue
 from persistentq.errors import (
     ConfigurationError,
     ConsumerNotFound,
@@ -38,6 +40,9 @@ from persistentq.runtime import Consumer
 from persistentq.selection import JobFilter
 from persistentq.settings import Settings, load_settings
 from persistentq.tasks import NoRetry, current_job, task
+
+if TYPE_CHECKING:
+    from persistentq.sql.store import PersistentQSQLAlchemy
 
 __all__ = [
     "TRANSITIONS",
@@ -81,3 +86,17 @@ __all__ = [
     "open_queue",
     "task",
 ]
+
+# Type checkers know the name from above; a `__getattr__` that they saw would make every misspelt name valid.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        # SQLAlchemy takes several times as long to load as all the rest, so it is loaded when it is first asked for.
+        if name != "PersistentQSQLAlchemy":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = store = load_store()
+        return store
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,21 +1,23 @@
-"""open_queue() and migrate(): from settings or a URL to a queue. The only module that imports `persistentq.sql`."""
+"""open_queue() and migrate(): from settings or a URL to a queue. The only module that imports `persistentq.sql`.
+
+It does so when a queue is opened, not before: SQLAlchemy takes several times as long to load as all the rest.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
-
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from typing import TYPE_CHECKING, NamedTuple
 
 from persistentq.errors import ConfigurationError
 from persistentq.interface import PersistentQInterface
 from persistentq.settings import Settings, load_settings
-from persistentq.sql import schema
-from persistentq.sql.store import PersistentQSQLAlchemy
-from persistentq.sql.transactions import Defaults, Transactions
 
-__all__ = ["Migration", "PersistentQSQLAlchemy", "migrate", "open_queue"]
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+    from persistentq.sql.store import PersistentQSQLAlchemy
+
+__all__ = ["Migration", "load_store", "migrate", "open_queue"]
 
 
 class Migration(NamedTuple):
@@ -30,6 +32,13 @@ class Migration(NamedTuple):
     location: str
     before: str | None
     after: str
+
+
+def load_store() -> type[PersistentQSQLAlchemy]:
+    """Return the class of the queues that open_queue() opens, loading SQLAlchemy if need be."""
+    from persistentq.sql.store import PersistentQSQLAlchemy
+
+    return PersistentQSQLAlchemy
 
 
 def open_queue(
@@ -55,7 +64,7 @@ def open_queue(
         StorageUnavailable: it cannot be reached.
     """
     known = settings or load_settings()
-    return PersistentQSQLAlchemy(
+    return load_store()(
         _target(url, known),
         create=create,
         max_attempts=known.max_attempts,
@@ -78,14 +87,20 @@ def migrate(url: str | URL | None = None, *, settings: Settings | None = None) -
         SchemaMismatch: a newer version of the library wrote it.
         StorageUnavailable: it cannot be reached, or others held the tables for longer than the lock timeout.
     """
+    from persistentq.sql.schema import VERSION
+    from persistentq.sql.transactions import Defaults, Transactions
+
     known = settings or load_settings()
     defaults = Defaults(known.max_attempts, known.lease)
     opened = Transactions(_target(url, known), defaults, known.lock_timeout, create=True, upgrade=True)
     opened.engine.dispose()
-    return Migration(opened.location, opened.found_schema, schema.VERSION)
+    return Migration(opened.location, opened.found_schema, VERSION)
 
 
 def _target(url: str | URL | None, settings: Settings) -> URL:
+    from sqlalchemy import URL, make_url
+    from sqlalchemy.exc import ArgumentError
+
     given = url or settings.db_url
     if given is None:
         return URL.create("sqlite", database=str(settings.db_file))

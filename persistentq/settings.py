@@ -10,8 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dotenv import dotenv_values
-
 from persistentq.checks import check_consumer, check_int, check_span
 from persistentq.errors import ConfigurationError, InvalidArgument
 from persistentq.job import LONGEST_LEASE
@@ -183,6 +181,8 @@ class _Source:
 
 
 def _read_env(path: Path) -> Mapping[str, str | None]:
+    from dotenv import dotenv_values
+
     try:
         return dotenv_values(path, interpolate=False, encoding="utf-8")
     except (OSError, ValueError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,7 +81,11 @@ class Tasks:
             raise NoRetry(f"task {job.task!r} does not take these arguments: {error}") from None
         with _running(context):
             result = function(*bound.args, **bound.kwargs)
-            return asyncio.run(result) if inspect.iscoroutine(result) else result
+            if not inspect.iscoroutine(result):
+                return result
+            import asyncio
+
+            return asyncio.run(result)
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 from persistentq.errors import ConfigurationError, InvalidArgument, StorageError, StorageUnavailable
 from persistentq.sql.dialect import READONLY, DialectFacts, Fault
 from persistentq.sql.models import EPOCH, MICROSECOND, database_now
-from persistentq.sql.postgresql import PostgreSQLFacts
 from persistentq.sql.schema import ensure_schema
 from persistentq.sql.sqlite import SQLiteFacts
 
@@ -38,6 +37,9 @@ def facts_for(url: URL) -> DialectFacts:
         case "sqlite":
             return SQLiteFacts()
         case "postgresql":
+            # The dialect comes with every driver's part; who uses SQLite need not load it.
+            from persistentq.sql.postgresql import PostgreSQLFacts
+
             return PostgreSQLFacts()
     problem = "is not a database this library knows (sqlite, postgresql)"
     raise ConfigurationError("QUEUE_DB_URL", url.drivername, "the settings", problem)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,13 +125,6 @@ def test_one_sqlite_library_is_chosen_in_one_place() -> None:
     """S8: two in one process drop each other's locks."""
     elsewhere = [path for path in ALL if path != ROOT / "persistentq" / "sql" / "sqlite.py"]
     assert breaches(elsewhere, "sqlite3", "pysqlite3") == []
-
-
-def test_importing_the_library_loads_no_front_end() -> None:
-    banned = [*USER_INTERFACES, "pandas", "numpy", "pydantic", "psycopg"]
-    code = f"import sys, persistentq; print(sorted(set({banned!r}) & set(sys.modules)))"
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
 
 
 def test_supervisor_is_no_package_and_ops_is_a_folder_of_scripts() -> None:
