@@ -10,12 +10,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from persistentq.errors import StorageError
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine, Pool, Select
+
+Made = TypeVar("Made")
 
 READONLY = "persistentq_readonly"
 """Execution option of our own connections: whether one will only read, so that it need not wait for writers."""
@@ -33,6 +35,15 @@ class Fault(Enum):
     LOST = auto()
 
 
+class Progress:
+    """How far a transaction has come; once it is committing, a lost connection leaves its end unknown."""
+
+    __slots__ = ("is_committing",)
+
+    def __init__(self) -> None:
+        self.is_committing = False
+
+
 class DialectFacts(ABC):
     """The facts about one kind of database.
 
@@ -44,6 +55,7 @@ class DialectFacts(ABC):
         has_skip_locked: A claim passes by rows that another transaction has locked; else writers come one by one.
         has_update_returning: UPDATE … RETURNING.
         has_partial_indexes: An index may have a condition, and so may a unique one.
+        has_arrays: A statement can be given the values of many rows at once, as arrays.
         has_notify: The server can wake who listens.
     """
 
@@ -53,6 +65,7 @@ class DialectFacts(ABC):
     has_skip_locked: bool
     has_update_returning: bool
     has_partial_indexes: bool
+    has_arrays: bool
     has_notify: bool
 
     @abstractmethod
@@ -85,8 +98,28 @@ class DialectFacts(ABC):
         return time.time_ns() // 1000 if self.is_local else None
 
     @abstractmethod
-    def begin(self, cursor: Any) -> None:
-        """Begin, on a raw connection, a transaction that may write."""
+    def make_own(self, cursor: Any) -> bool:
+        """Prepare a raw connection that the queue keeps to itself.
+
+        Returns:
+            Whether it is one session of the database for as long as it lasts, on which settings stay in force and a
+            statement outside of a transaction keeps every rule by itself.
+        """
+
+    @abstractmethod
+    def begin(self, cursor: Any, *, is_own: bool) -> None:
+        """Begin, on a raw connection, a transaction that may write; `is_own` is what `make_own` said of it."""
+
+    @abstractmethod
+    def run_single(self, cursor: Any, attempt: Callable[[], Made]) -> Made:
+        """Return what `attempt` returns: one statement on our own connection, which begins and commits by itself.
+
+        It may be called again while other writers have the lock.
+        """
+
+    def is_closed(self, cursor: Any) -> bool:  # noqa: ARG002 - for the databases that are servers
+        """Return whether the other end has closed this raw connection, as far as is known without asking."""
+        return False
 
     @abstractmethod
     def commit(self, cursor: Any) -> None:

@@ -1,49 +1,30 @@
 """The hot statements on one raw connection: compiled once, without a pool's checkout or a Session in between.
 
 A database of one writer at a time has no use for more than one writing connection per process, and elsewhere one
-is enough to be fast. Threads that enqueue at the same moment share a transaction, and with it one sync of the disk.
+is enough to be fast. A transaction of a single statement is that statement alone: it begins and commits by itself.
 """
 
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from operator import itemgetter
+from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from persistentq.sql.dialect import DialectFacts
+from persistentq.errors import LockTimeout
+from persistentq.sql.dialect import DialectFacts, Fault, Progress
+from persistentq.sql.prepared import Prepared
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Dialect, Engine, Executable
+    from sqlalchemy import Connection, Engine
     from sqlalchemy.pool import PoolProxiedConnection
 
-Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 # Connections that a forked child must neither use nor close: closing would disturb the parent's locks.
 _INHERITED: list[PoolProxiedConnection] = []
-
-
-class Prepared:
-    """A statement of the ORM models, compiled once for one dialect; its rows are the driver's own."""
-
-    def __init__(self, statement: Executable, dialect: Dialect) -> None:
-        compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
-        self.sql: str = str(compiled)
-        self._constants: dict[str, Any] = {**compiled.params, "now_us": None}
-        # Two names more, so that what is picked is a tuple for any number of names.
-        names = compiled.positiontup
-        self._pick = None if names is None else itemgetter("now_us", "now_us", *names)
-
-    def bind(self, values: Mapping[str, Any], now_us: int | None = None) -> Any:
-        """Return what the driver wants for these values, with the statement's own constants and the time."""
-        known = self._constants.copy()
-        known.update(values)
-        known["now_us"] = now_us
-        return known if self._pick is None else self._pick(known)[2:]
 
 
 class Cursor:
@@ -60,17 +41,17 @@ class Cursor:
     ) -> None:
         self._execute, self._execute_many, self.now_us = execute, execute_many, now_us
 
-    def rows(self, statement: Prepared, values: Mapping[str, Any]) -> list[Any]:
+    def rows(self, statement: Prepared, values: dict[str, Any]) -> list[Any]:
         """Run a statement that returns rows, and return all of them: an open cursor would pin the database."""
         found: list[Any] = self._run(statement, values).fetchall()
         return found
 
-    def count(self, statement: Prepared, values: Mapping[str, Any]) -> int:
+    def count(self, statement: Prepared, values: dict[str, Any]) -> int:
         """Run a statement that returns no rows, and return how many it changed."""
         number: int = self._run(statement, values).rowcount
         return number
 
-    def add(self, statement: Prepared, values: Mapping[str, Any]) -> tuple[int, int] | None:
+    def add(self, statement: Prepared, values: dict[str, Any]) -> tuple[int, int] | None:
         """Insert a row and return its id and the database's time; None if a conflict prevented it."""
         result = self._run(statement, values)
         if self.now_us is not None:
@@ -78,14 +59,14 @@ class Cursor:
         found: list[tuple[int, int]] = result.fetchall()
         return found[0] if found else None
 
-    def count_all(self, statement: Prepared, many: Sequence[Mapping[str, Any]]) -> int:
+    def count_all(self, statement: Prepared, many: Sequence[dict[str, Any]]) -> int:
         """Run a statement that returns no rows once for each of `many`; return how many rows it changed in all."""
         number: int = self._execute_many(
             statement.sql, [statement.bind(one, self.now_us) for one in many]
         ).rowcount
         return number
 
-    def _run(self, statement: Prepared, values: Mapping[str, Any]) -> Any:
+    def _run(self, statement: Prepared, values: dict[str, Any]) -> Any:
         return self._execute(statement.sql, statement.bind(values, self.now_us))
 
 
@@ -98,32 +79,56 @@ def _many(driver: Any) -> Callable[[str, Any], Any]:
 
 
 class HotPath:
-    """One writing connection of this process, used by one thread at a time."""
+    """One writing connection of this process, used by one thread at a time.
 
-    def __init__(self, engine: Engine, facts: DialectFacts) -> None:
-        self._engine, self._facts = engine, facts
+    Args:
+        patience: How many seconds a thread waits for the others.
+    """
+
+    def __init__(self, engine: Engine, facts: DialectFacts, patience: float) -> None:
+        self._engine, self._facts, self._patience = engine, facts, patience
         self._lock = Lock()
         self._connection: PoolProxiedConnection | None = None
         self._cursors: tuple[Any, Cursor] | None = None
+        self._is_own = False
         self._pid = os.getpid()
 
-    def run(self, work: Callable[[Cursor], Made]) -> Made:
-        """Do `work` in one transaction and return what it returned; the driver's errors come out as they are."""
-        with self._lock:
+    def run(self, work: Callable[[Cursor], Made], progress: Progress, *, single: bool = False) -> Made:
+        """Do `work` in one transaction and return what it returned; the driver's errors come out as they are.
+
+        Args:
+            single: The work is one statement, which may then be made again, and commits by itself where it can.
+
+        Raises:
+            LockTimeout: other threads were at work for longer than the lock timeout; nothing was done.
+        """
+        if not self._lock.acquire(timeout=self._patience):
+            raise LockTimeout(self._facts.location(self._engine.url))
+        try:
             driver, cursor = self._ready()
             try:
-                self._facts.begin(driver)
-                cursor.now_us = self._facts.now_us()
-                made = work(cursor)
-                self._facts.commit(driver)
-            except BaseException:
-                self._give_up()
+                if single and self._is_own:
+                    progress.is_committing = True
+                    made = self._facts.run_single(driver, partial(self._attempt, work, cursor))
+                else:
+                    self._facts.begin(driver, is_own=self._is_own)
+                    made = self._attempt(work, cursor)
+                    progress.is_committing = True
+                    self._facts.commit(driver)
+            except BaseException as error:
+                self._give_up(error)
                 raise
+        finally:
+            self._lock.release()
         self._facts.after_write(self._engine)
         return made
 
+    def _attempt(self, work: Callable[[Cursor], Made], cursor: Cursor) -> Made:
+        cursor.now_us = self._facts.now_us()
+        return work(cursor)
+
     def close(self) -> None:
-        """Give the connection back to the pool. May be repeated."""
+        """Let go of the connection. May be repeated."""
         with self._lock:
             if self._connection is not None and self._pid == os.getpid():
                 self._connection.close()
@@ -135,77 +140,37 @@ class HotPath:
             if self._connection is not None:
                 _INHERITED.append(self._connection)
             self._connection, self._cursors, self._pid = None, None, os.getpid()
+        if self._cursors is not None and self._facts.is_closed(self._cursors[0]):
+            self._throw_away()
         if self._connection is None or self._cursors is None:
             self._connection = self._engine.raw_connection()
+            # It is never given back to the pool: what is set on it for good must meet nobody else.
+            self._connection.detach()
             driver = self._connection.cursor()
+            self._is_own = self._facts.make_own(driver)
             self._cursors = driver, Cursor(driver.execute, _many(driver), None)
         return self._cursors
 
-    def _give_up(self) -> None:
+    def _give_up(self, error: BaseException) -> None:
         """End a transaction that failed; a connection on which even that fails is thrown away."""
         connection = self._connection
         if connection is None:
             return
         try:
             connection.rollback()
+            is_good = self._facts.fault(error) is Fault.LASTING
         except Exception:
-            self._connection = self._cursors = None
-            with suppress(Exception):
-                connection.invalidate()
+            is_good = False
+        if not is_good:
+            self._throw_away()
+
+    def _throw_away(self) -> None:
+        connection, self._connection, self._cursors = self._connection, None, None
+        with suppress(Exception):
+            if connection is not None and (driven := connection.dbapi_connection) is not None:
+                driven.close()
 
 
 def joined(connection: Connection, facts: DialectFacts) -> Cursor:
     """Return a cursor on the caller's connection; the caller ends its transaction."""
     return Cursor(connection.exec_driver_sql, connection.exec_driver_sql, facts.now_us())
-
-
-class _Waiting(Generic[Given, Made]):
-    """What one thread has given, and what came of it."""
-
-    __slots__ = ("error", "given", "is_done", "made")
-
-    def __init__(self, given: Given) -> None:
-        self.given, self.is_done = given, False
-        self.made: Made | None = None
-        self.error: Exception | None = None
-
-
-class Shared(Generic[Given, Made]):
-    """Lets threads that come at the same moment share one transaction; one that comes alone waits for nobody.
-
-    Args:
-        do: Does the work of all of them in one transaction and returns one result each, in order.
-    """
-
-    def __init__(self, do: Callable[[list[Given]], list[Made]]) -> None:
-        self._do = do
-        self._turn = Lock()
-        self._waiting: deque[_Waiting[Given, Made]] = deque()
-
-    def __call__(self, given: Given) -> Made:
-        """Return what came of `given`; an error of the shared transaction is raised in each thread."""
-        mine: _Waiting[Given, Made] = _Waiting(given)
-        self._waiting.append(mine)
-        with self._turn:
-            if not mine.is_done:
-                self._serve()
-        if mine.error is not None:
-            raise mine.error
-        return mine.made  # type: ignore[return-value]
-
-    def _serve(self) -> None:
-        batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        try:
-            for one, made in zip(batch, self._do([one.given for one in batch]), strict=True):
-                one.made = made
-        except Exception as error:
-            for one in batch:
-                one.error = error
-        except BaseException:
-            # An interrupt of this thread is not the others'; whether their work was committed is unknown.
-            for one in batch:
-                one.error = RuntimeError("the thread that did the shared work was interrupted")
-            raise
-        finally:
-            for one in batch:
-                one.is_done = True

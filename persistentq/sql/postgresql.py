@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects.postgresql import insert
@@ -14,6 +14,8 @@ from sqlalchemy.exc import DisconnectionError
 
 from persistentq.errors import ConfigurationError, LockTimeout, StorageError, StorageUnavailable
 from persistentq.sql.dialect import READONLY, DialectFacts, Fault, drop_connections_after_fork
+
+Made = TypeVar("Made")
 
 SCHEMA_LOCK = 0x7065727369737471  # "persistq": an advisory lock of our own
 
@@ -32,6 +34,9 @@ CONNECT = {
 
 IDLE_LIMIT_MS = 30_000
 """After so long without a statement our transaction is ended, lest a vanished host keep its jobs locked."""
+
+PREPARED_AFTER = 3
+"""A statement of our own connection is planned by the server once, from its third run on."""
 
 SHOWN = {"host", "port", "service"}
 """The parameters of a URL that may be shown; others may hold a password."""
@@ -56,10 +61,12 @@ class PostgreSQLFacts(DialectFacts):
     has_skip_locked = True
     has_update_returning = True
     has_partial_indexes = True
+    has_arrays = True
     has_notify = True
 
     _driver: Any
     _begin: str
+    _session: str
 
     def make_engine(
         self,
@@ -86,6 +93,12 @@ class PostgreSQLFacts(DialectFacts):
             "BEGIN ISOLATION LEVEL READ COMMITTED;"
             f" SET LOCAL lock_timeout = {max(1, int(seconds * 1000))};"
             " SET LOCAL synchronous_commit = on"
+        )
+        self._session = (
+            "SET default_transaction_isolation = 'read committed';"
+            f" SET lock_timeout = {max(1, int(seconds * 1000))};"
+            f" SET idle_in_transaction_session_timeout = {IDLE_LIMIT_MS};"
+            " SET synchronous_commit = on"
         )
         event.listen(engine, "begin", self._begin_with_sqlalchemy)
         event.listen(engine, "checkout", _check)
@@ -124,10 +137,29 @@ class PostgreSQLFacts(DialectFacts):
             return Fault.LOST if isinstance(error, self._driver.OperationalError) else Fault.LASTING
         if code.startswith(LOST):
             return Fault.LOST
-        return Fault.PASSING if code in PASSING else Fault.LASTING
+        # A migration changed what a planned statement returns; on a new connection it is planned anew.
+        is_outdated = code == "0A000" and "cached plan" in str(error)
+        return Fault.PASSING if code in PASSING or is_outdated else Fault.LASTING
 
-    def begin(self, cursor: Any) -> None:
-        cursor.execute(f"{self._begin}; SET LOCAL idle_in_transaction_session_timeout = {IDLE_LIMIT_MS}")
+    def make_own(self, cursor: Any) -> bool:
+        backend = cursor.execute("SELECT pg_backend_pid()").fetchone()[0]
+        if backend != cursor.connection.info.backend_pid:
+            return False  # a pooler answered: the next transaction may be another backend's
+        cursor.execute(self._session)
+        cursor.connection.prepare_threshold = PREPARED_AFTER
+        return True
+
+    def begin(self, cursor: Any, *, is_own: bool) -> None:
+        if is_own:
+            cursor.execute("BEGIN")
+        else:
+            cursor.execute(f"{self._begin}; SET LOCAL idle_in_transaction_session_timeout = {IDLE_LIMIT_MS}")
+
+    def run_single(self, cursor: Any, attempt: Callable[[], Made]) -> Made:  # noqa: ARG002 - nothing to prepare
+        return attempt()
+
+    def is_closed(self, cursor: Any) -> bool:
+        return _is_closed(cursor.connection)
 
     def commit(self, cursor: Any) -> None:
         cursor.connection.commit()
@@ -149,11 +181,18 @@ class PostgreSQLFacts(DialectFacts):
 
 
 def _check(connection: Any, _record: object, _proxy: object) -> None:
-    """Refuse a pooled connection that the server has closed; this looks at the socket and costs no trip."""
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    if connection.closed or poll.poll(0):
+    """Refuse a pooled connection that the server has closed."""
+    if _is_closed(connection):
         raise DisconnectionError
     if not connection.autocommit:
         # An application chose its own isolation level on it.
         connection.autocommit = True
+
+
+def _is_closed(connection: Any) -> bool:
+    """Return whether the server has closed the connection; this looks at the socket and costs no trip."""
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

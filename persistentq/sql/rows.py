@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, make_dataclass
+from dataclasses import fields, make_dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -125,6 +125,11 @@ def enqueued_job(values: Mapping[str, Any], job_id: int, created_at: int) -> Job
         False,
         False,
     )
+
+
+def renewed(job: Job, _job_id: int, lease_until: int, cancel_requested: int) -> Job:
+    """Return the held job as it is after its lease was renewed; all else of it stays while it is held."""
+    return replace(job, lease_until=moment(lease_until), cancel_requested=bool(cancel_requested))
 
 
 def quick_job(*values: Any) -> Job:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
 from sqlalchemy.dialects.sqlite import insert
@@ -28,10 +29,13 @@ from persistentq.sql.dialect import READONLY, DialectFacts, drop_connections_aft
 from persistentq.sql.sqlite_file import FileIdentity, make_private, named_file, refuse_network
 from persistentq.sql.sqlite_turns import connection_class
 
+Made = TypeVar("Made")
+
 WAL_LIMIT = 64 * 1024 * 1024
 CHECKPOINT_AT = 4 * 1024 * 1024
 
 
+@lru_cache
 def is_safe(version: tuple[int, ...]) -> bool:
     """Return whether this SQLite has the fix for the WAL-reset bug (sqlite.org, release notes of 3.51.3)."""
     if version[:2] == (3, 50):
@@ -59,6 +63,7 @@ class SQLiteFacts(DialectFacts):
     has_skip_locked = False
     has_update_returning = True
     has_partial_indexes = True
+    has_arrays = False
     has_notify = False
     # AUTOINCREMENT numbers from the largest id ever given, and nobody else writes meanwhile.
     last_id = select(func.last_insert_rowid())
@@ -127,15 +132,22 @@ class SQLiteFacts(DialectFacts):
                     problem = "would lose its foreign keys by this upgrade, which is undone"
                     raise StorageError(str(engine.url.database), problem)
 
-    def begin(self, cursor: Any) -> None:
+    def make_own(self, cursor: Any) -> bool:  # noqa: ARG002 - every connection has been prepared already
+        return True
+
+    def begin(self, cursor: Any, *, is_own: bool) -> None:  # noqa: ARG002 - there is no other kind
         cursor.connection.begin(cursor.execute)
+
+    def run_single(self, cursor: Any, attempt: Callable[[], Made]) -> Made:
+        made: Made = cursor.connection.run_single(cursor.execute, attempt)
+        return made
 
     def commit(self, cursor: Any) -> None:
         cursor.execute("COMMIT")
         cursor.connection.file.check()
 
     def after_write(self, engine: Engine) -> None:
-        if is_safe(engine.dialect.dbapi.sqlite_version_info):  # type: ignore[union-attr]
+        if is_safe(engine.dialect.loaded_dbapi.sqlite_version_info):
             return
         # The write is committed: whatever prevents the checkpoint now, a later one will do it.
         with suppress(OSError, DBAPIError, StorageError):

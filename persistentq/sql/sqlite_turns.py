@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from persistentq.clock import Deadline
 from persistentq.errors import LockTimeout
 from persistentq.sql.sqlite_file import FileIdentity
+
+Made = TypeVar("Made")
 
 FIRST_PAUSE = 0.005
 HALVED_AFTER = 0.002
@@ -58,8 +60,23 @@ class TurnTaking:
             self._let_sqlite_wait(execute, wanted=read_only)
         if read_only:
             execute("BEGIN")
-        elif not self._has_begun(execute):
-            self._wait_for_turn(execute)
+        else:
+            # A deferred transaction that reads and then writes fails at once when another wrote meanwhile.
+            self._in_turn(lambda: execute("BEGIN IMMEDIATE"))
+
+    def run_single(self, execute: Callable[[str], object], attempt: Callable[[], Made]) -> Made:
+        """Return what `attempt` returns: one statement outside of a transaction, which is a transaction by itself.
+
+        SQLite takes the write lock before it reads for such a statement, as BEGIN IMMEDIATE does.
+
+        Raises:
+            LockTimeout, DatabaseReplaced: as for `begin` and `commit`.
+        """
+        if self._has_patience:
+            self._let_sqlite_wait(execute, wanted=False)
+        made = self._in_turn(attempt)
+        self.file.check()
+        return made
 
     def commit(self) -> None:
         """Commit, and acknowledge only what is in the file that the path names.
@@ -70,23 +87,24 @@ class TurnTaking:
         super().commit()  # type: ignore[misc]
         self.file.check()
 
-    def _wait_for_turn(self, execute: Callable[[str], object]) -> None:
-        deadline = Deadline(self.lock_timeout)
-        while not deadline.passed:
-            deadline.pause(pause_after(self.lock_timeout - deadline.remaining))
-            if self._has_begun(execute):
-                return
-        raise LockTimeout(str(self.file.path))
-
-    def _has_begun(self, execute: Callable[[str], object]) -> bool:
+    def _in_turn(self, attempt: Callable[[], Made]) -> Made:
         try:
-            # A deferred transaction that reads and then writes fails at once when another wrote meanwhile.
-            execute("BEGIN IMMEDIATE")
+            return attempt()
         except self.driver.OperationalError as error:
             if "locked" not in str(error):
                 raise
-            return False
-        return True
+        return self._wait_for_turn(attempt)
+
+    def _wait_for_turn(self, attempt: Callable[[], Made]) -> Made:
+        deadline = Deadline(self.lock_timeout)
+        while not deadline.passed:
+            deadline.pause(pause_after(self.lock_timeout - deadline.remaining))
+            try:
+                return attempt()
+            except self.driver.OperationalError as error:
+                if "locked" not in str(error):
+                    raise
+        raise LockTimeout(str(self.file.path))
 
     def _let_sqlite_wait(self, execute: Callable[[str], object], *, wanted: bool) -> None:
         # This is about the beginning only: a writer looks again by itself, while a reader may have to wait within

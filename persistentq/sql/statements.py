@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     BindParameter,
     ColumnElement,
@@ -23,7 +25,6 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    text,
     type_coerce,
     union_all,
     update,
@@ -34,6 +35,7 @@ from persistentq.sql.dialect import DialectFacts
 from persistentq.sql.models import (
     HELD,
     READY,
+    READY_ORDER,
     UNIQUE_WHERE,
     WAITING,
     ConsumerRow,
@@ -54,26 +56,35 @@ if TYPE_CHECKING:
 NOW = moment_of_transaction()
 
 
+GIVEN = (
+    "task",
+    "args",
+    "queue",
+    "priority",
+    "unique_key",
+    "tags",
+    "extra",
+    "backoff_base_us",
+    "backoff_cap_us",
+)
+
+
 def insert_job(facts: DialectFacts, *, unique: bool) -> Any:
     """G1: one row per job; with `unique`, an unfinished job that holds the unique key wins, and none is added."""
-    given = [
-        "task",
-        "args",
-        "queue",
-        "priority",
-        "unique_key",
-        "tags",
-        "extra",
-        "backoff_base_us",
-        "backoff_cap_us",
-    ]
+    if facts.is_local:
+        moments = {
+            "created_at": NOW,
+            "run_at": bindparam("run_at_us", type_=Int64),
+            "status": bindparam("status"),
+        }
+    else:
+        moments = _moments(bindparam("at", type_=Int64), bindparam("delay_us", type_=Int64))
     added = facts.insert(JobRow).values(
-        **{name: bindparam(name) for name in given},
-        **_moments(facts),
+        **{name: bindparam(name) for name in GIVEN},
+        **moments,
+        **FRESH,
         max_attempts=bindparam("attempts"),
         budget=bindparam("attempts"),
-        attempt=text("0"),
-        cancel_requested=text("0"),
     )
     if unique:
         added = added.on_conflict_do_nothing(index_elements=[JobRow.unique_key], index_where=UNIQUE_WHERE)
@@ -81,15 +92,9 @@ def insert_job(facts: DialectFacts, *, unique: bool) -> Any:
     return added if facts.is_local else added.returning(JobRow.id, JobRow.created_at)
 
 
-def _moments(facts: DialectFacts) -> dict[str, Any]:
-    """Return when a new job came, when it is ready, and what that makes it: given, or worked out by the database."""
-    if facts.is_local:
-        return {
-            "created_at": NOW,
-            "run_at": bindparam("run_at_us", type_=Int64),
-            "status": bindparam("status"),
-        }
-    run_at = func.coalesce(bindparam("at", type_=Int64), NOW + bindparam("delay_us", type_=Int64))
+def _moments(at: ColumnElement[int], delay_us: ColumnElement[int]) -> dict[str, Any]:
+    """Return when a new job came, when it is ready, and what that makes it, as the database works it out."""
+    run_at = func.coalesce(at, NOW + delay_us)
     status = case((run_at > NOW, word(JobStatus.SCHEDULED)), else_=word(JobStatus.PENDING))
     return {"created_at": NOW, "run_at": run_at, "status": status}
 
@@ -99,9 +104,46 @@ def word(status: JobStatus) -> ColumnElement[str]:
     return literal_column(f"'{status}'", Text)
 
 
-def as_number(limit: int) -> ColumnElement[int]:
-    """Return a limit with its digits in the SQL itself: a bound one makes SQLite plan the statement anew each time."""
-    return literal_column(str(int(limit)), Integer)
+def as_number(number: int) -> ColumnElement[int]:
+    """Return a number with its digits in the SQL itself: a bound limit makes SQLite plan the statement each time."""
+    return literal_column(str(int(number)), Integer)
+
+
+FRESH = {"attempt": as_number(0), "cancel_requested": as_number(0)}
+
+JOB_TYPES: dict[str, Any] = {
+    "task": Text(),
+    "args": Text(),
+    "queue": Text(),
+    "priority": Integer(),
+    "unique_key": Text(),
+    "tags": Text(),
+    "extra": Text(),
+    "backoff_base_us": BigInteger(),
+    "backoff_cap_us": BigInteger(),
+    "attempts": Integer(),
+    "at": BigInteger(),
+    "delay_us": BigInteger(),
+}
+"""What a new job's row is made of."""
+
+
+def insert_jobs(facts: DialectFacts) -> Any:
+    """G1: as `insert_job` with `unique`, for many jobs at once; their ids ascend in the order given."""
+    given = arrays(JOB_TYPES)
+    chosen = {
+        **{getattr(JobRow, name).name: given[name] for name in GIVEN},
+        **_moments(given.at, given.delay_us),
+        **FRESH,
+        "max_attempts": given.attempts,
+        "budget": given.attempts,
+    }
+    return (
+        facts.insert(JobRow)
+        .from_select(list(chosen), select(*chosen.values()).order_by(given.place))
+        .on_conflict_do_nothing(index_elements=[JobRow.unique_key], index_where=UNIQUE_WHERE)
+        .returning(JobRow.id, JobRow.unique_key, JobRow.created_at)
+    )
 
 
 def due(limit: int) -> Update:
@@ -133,22 +175,62 @@ def expired(limit: int) -> Select[int]:
     )
 
 
-def claim(limit: int) -> Update:
-    """G2, G3, G5: take the first ready jobs of a queue, counting the attempt in the same statement."""
+def beckoning() -> Select[int]:
+    """Say, with one row or none, whether a lease ran out, a scheduled job's time has come, or a job is ready.
+
+    One that is ready was missed by a claim if it was stored while other transactions were taking those before it.
+    """
+    queue, consumer = bindparam("of_queue", type_=Text), bindparam("by_consumer", type_=Text)
+    ready = [
+        select(JobRow.id)
+        .where(READY, JobRow.queue == queue, condition, ~is_paused(queue))
+        .order_by(*READY_ORDER)
+        .limit(as_number(1))
+        .scalar_subquery()
+        .is_not(None)
+        for condition in _open_to(consumer)
+    ]
+    return select(literal_column("1", Integer)).where(or_(*_overdue(), *ready))
+
+
+def _open_to(consumer: BindParameter[str]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return what a job is that this consumer may take. Each condition has an index of its own."""
+    return JobRow.reserved_for.is_(None), JobRow.reserved_for == consumer
+
+
+def _overdue() -> list[ColumnElement[bool]]:
+    # Not EXISTS: PostgreSQL drops its order, and then may prefer to read the whole table.
+    times = ((JobRow.lease_until, HELD), (JobRow.run_at, WAITING))
+    return [
+        select(_micros(column))
+        .where(condition, _micros(column) <= NOW)
+        .order_by(column)
+        .limit(as_number(1))
+        .scalar_subquery()
+        .is_not(None)
+        for column, condition in times
+    ]
+
+
+def claim(limit: int, *, calm: bool = False) -> Update:
+    """G2, G3, G5: take the first ready jobs of a queue, counting the attempt in the same statement.
+
+    Args:
+        calm: Take none if anything is overdue: that must be made ready first, and may come before.
+    """
     queue, consumer = bindparam("of_queue", type_=Text), bindparam("by_consumer", type_=Text)
     ready = select(JobRow.id, JobRow.priority, JobRow.run_at).where(
         READY, JobRow.queue == queue, ~is_paused(queue)
     )
-    order = (JobRow.priority.desc(), JobRow.run_at, JobRow.id)
     # Two arms, each on its own index: jobs that are reserved for others are never looked at.
     arms = [
         ready.where(condition)
-        .order_by(*order)
+        .order_by(*READY_ORDER)
         .limit(as_number(limit))
         .offset(as_number(0))
         .with_for_update(skip_locked=True)
         .subquery()
-        for condition in (JobRow.reserved_for.is_(None), JobRow.reserved_for == consumer)
+        for condition in _open_to(consumer)
     ]
     both = union_all(*(select(arm) for arm in arms)).subquery()
     first = (
@@ -159,7 +241,7 @@ def claim(limit: int) -> Update:
     )
     return (
         update(JobRow)
-        .where(is_among(JobRow.id, first.scalar_subquery()), READY)
+        .where(is_among(JobRow.id, first.scalar_subquery()), READY, *(~is_so for is_so in _overdue() if calm))
         .values(
             status=word(JobStatus.PROCESSING),
             attempt=JobRow.attempt + 1,
@@ -180,18 +262,22 @@ def is_paused(queue: BindParameter[str]) -> Exists:
 
 def complete() -> Update:
     """G2: end a job that is still held by that consumer at that attempt."""
-    return (
-        update(JobRow)
-        .where(HELD, *_fence())
-        .values(
-            status=word(JobStatus.DONE),
-            finished_at=NOW,
-            lease_until=null(),
-            cancel_requested=text("0"),
-            error=null(),
-            result=bindparam("outcome", type_=Text),
-        )
-    )
+    return update(JobRow).where(HELD, *_fence()).values(**DONE, result=bindparam("outcome", type_=Text))
+
+
+DONE = {
+    "status": word(JobStatus.DONE),
+    "finished_at": NOW,
+    "lease_until": null(),
+    "cancel_requested": as_number(0),
+    "error": null(),
+}
+
+
+def complete_all(_facts: DialectFacts) -> Update:
+    """As `complete`, for many jobs at once, without results."""
+    held = arrays(HELD_TYPES)
+    return update(JobRow).where(HELD, *_fence(held)).values(**DONE, result=null())
 
 
 def completed() -> Select[int]:
@@ -206,11 +292,21 @@ def guard() -> Update:
 
 def extend() -> Update:
     """G4: renew a lease that is still held, from now."""
+    return _extended(_fence(), bindparam("lease_us", type_=BigInteger))
+
+
+def extend_all(_facts: DialectFacts) -> Update:
+    """As `extend`, for many jobs at once."""
+    held = arrays({**HELD_TYPES, "lease_us": BigInteger()})
+    return _extended(_fence(held), held.lease_us)
+
+
+def _extended(fence: list[ColumnElement[bool]], lease_us: ColumnElement[int]) -> Update:
     return (
         update(JobRow)
-        .where(HELD, *_fence())
-        .values(lease_until=NOW + bindparam("lease_us", type_=BigInteger))
-        .returning(*JOB_COLUMNS)
+        .where(HELD, *fence)
+        .values(lease_until=NOW + lease_us)
+        .returning(JobRow.id, JobRow.lease_until, JobRow.cancel_requested)
     )
 
 
@@ -239,13 +335,26 @@ def unfinished() -> Select[Any]:
     return select(*JOB_COLUMNS).where(JobRow.unique_key == bindparam("unique_key", type_=Text), UNIQUE_WHERE)
 
 
-def _fence() -> list[ColumnElement[bool]]:
-    """Without the attempt, a consumer that came back under its old id could settle a later attempt."""
-    return [
-        JobRow.id == bindparam("held_id", type_=Int64),
-        JobRow.consumer == bindparam("held_by", type_=Text),
-        JobRow.attempt == bindparam("held_at", type_=Integer),
-    ]
+HELD_TYPES: dict[str, Any] = {"held_id": BigInteger(), "held_by": Text(), "held_at": Integer()}
+"""What proves that a job is held."""
+
+
+def _fence(held: Any = None) -> list[ColumnElement[bool]]:
+    """Without the attempt, a consumer that came back under its old id could settle a later attempt.
+
+    Args:
+        held: Rows with the proofs of many jobs; None for those of one, bound each by itself.
+    """
+    job_id, consumer, attempt = (
+        bindparam(name, type_=kind) if held is None else held[name] for name, kind in HELD_TYPES.items()
+    )
+    return [JobRow.id == job_id, JobRow.consumer == consumer, JobRow.attempt == attempt]
+
+
+def arrays(types: Mapping[str, Any]) -> Any:
+    """Return the columns of a table whose rows are bound as one array for each column, and `place`, their order."""
+    given = func.unnest(*(bindparam(name, type_=ARRAY(kind)) for name, kind in types.items()))
+    return given.table_valued(*types, with_ordinality="place").render_derived().c
 
 
 def _micros(column: InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None]) -> Any:

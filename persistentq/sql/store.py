@@ -6,23 +6,36 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import URL, Connection, Dialect, select
+from sqlalchemy import URL, Connection, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from persistentq.backoff import DEFAULT
 from persistentq.checks import check_consumer, check_int, check_limit, check_queue, check_span, check_text
-from persistentq.errors import LeaseLost
+from persistentq.errors import LeaseLost, LockTimeout
 from persistentq.failure import describe
 from persistentq.job import FORGET_AFTER, LONGEST_DELAY, LONGEST_LEASE, Job, JobStatus, NewJob, Outcome
 from persistentq.payload import copy_args, decode_args, encode_args, encode_result
 from persistentq.sql import statements
-from persistentq.sql.dialect import DialectFacts
-from persistentq.sql.hot import Cursor, HotPath, Prepared, Shared, joined
+from persistentq.sql.dialect import Progress
+from persistentq.sql.group_commit import Shared
+from persistentq.sql.hot import Cursor, HotPath, joined
 from persistentq.sql.models import EPOCH, MICROSECOND, ConsumerRow, JobRow
 from persistentq.sql.operators import Operators
+from persistentq.sql.prepared import BATCH, Prepared, Statements, as_arrays
 from persistentq.sql.repeating import repeating
-from persistentq.sql.rows import JOB_COLUMNS, UNDECODABLE, enqueued_job, from_driver, ready_at, to_job
+from persistentq.sql.rows import (
+    JOB_COLUMNS,
+    UNDECODABLE,
+    enqueued_job,
+    from_driver,
+    ready_at,
+    renewed,
+    to_job,
+)
 from persistentq.sql.settling import expire, finish, give_back, held_row, note, wait
 from persistentq.sql.transactions import Defaults
 
@@ -30,9 +43,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 Made = TypeVar("Made")
-BATCH = 1000
-"""How many jobs one transaction takes back or makes ready."""
-
 PRIORITY, RUN_AT, ARGS = (list(JOB_COLUMNS.keys()).index(name) for name in ("priority", "run_at", "args"))
 
 
@@ -61,26 +71,34 @@ class PersistentQSQLAlchemy(Operators):
         lock_timeout: timedelta = timedelta(seconds=10),
     ) -> None:
         super().__init__(url, Defaults(max_attempts, lease), lock_timeout, create=create)
-        self._hot = HotPath(self._engine, self._facts)
+        patience = lock_timeout.total_seconds()
+        self._hot = HotPath(self._engine, self._facts, patience)
         self._sql = Statements(self._facts, self._engine.dialect)
-        self._add_all = Shared(self._add_batch)
+        self._add_shared = Shared(self._add_batch, patience, lambda: LockTimeout(self._location))
 
     def close(self) -> None:
         self._hot.close()
         self._engine.dispose()
 
-    def _run(self, work: Callable[[Cursor], Made], session: Session | Connection | None = None) -> Made:
-        """Do `work` in one transaction of our own, or within the caller's, which the caller commits."""
+    def _run(
+        self,
+        work: Callable[[Cursor], Made],
+        session: Session | Connection | None = None,
+        *,
+        single: bool = False,
+    ) -> Made:
+        """Do `work` in one transaction of our own, or within the caller's, which the caller commits.
+
+        Args:
+            single: The work is one statement.
+        """
         if session is not None:
             return work(joined(self._joined(session), self._facts))
-        with self._translated() as progress:
-
-            def work_then_commit(cursor: Cursor) -> Made:
-                made = work(cursor)
-                progress.is_committing = True
-                return made
-
-            return self._hot.run(work_then_commit)
+        progress = Progress()
+        try:
+            return self._hot.run(work, progress, single=single)
+        except (SQLAlchemyError, self._driver_error) as error:
+            raise self._told(error, progress) from error
 
     # --- producers
 
@@ -92,16 +110,27 @@ class PersistentQSQLAlchemy(Operators):
             return []
         if session is not None:
             return self._run(lambda cursor: self._add(cursor, values), session)
-        return self._add_all(values)
+        return self._add_shared(values)
 
     def _add_batch(self, batch: list[list[dict[str, Any]]]) -> list[list[Job]]:
-        return self._run(lambda cursor: [self._add(cursor, values) for values in batch])
+        every = [one for values in batch for one in values]
+        jobs = iter(self._run(lambda cursor: self._add(cursor, every), single=self._is_single(every)))
+        return [list(islice(jobs, len(values))) for values in batch]
+
+    def _is_single(self, values: list[dict[str, Any]]) -> bool:
+        """Return whether one statement stores these."""
+        is_plain = all(one["unique_key"] is None for one in values)
+        return is_plain and (len(values) == 1 or self._facts.has_arrays)
 
     def _add(self, cursor: Cursor, values: list[dict[str, Any]]) -> list[Job]:
         if (now := cursor.now_us) is not None:
             for one in values:
                 one["run_at_us"] = run_at = ready_at(one, now)
                 one["status"] = "scheduled" if run_at > now else "pending"
+        if len(values) == 1:
+            return [self._add_one(cursor, values[0])]
+        if self._sql.insert_all is not None:
+            return self._add_arrays(cursor, self._sql.insert_all, values)
         last_id = self._sql.last_id
         if now is None or last_id is None or any(one["unique_key"] is not None for one in values):
             return [self._add_one(cursor, one) for one in values]
@@ -110,13 +139,28 @@ class PersistentQSQLAlchemy(Operators):
         return [enqueued_job(one, job_id, now) for job_id, one in enumerate(values, first)]
 
     def _add_one(self, cursor: Cursor, values: dict[str, Any]) -> Job:
+        insert = self._sql.insert if values["unique_key"] is None else self._sql.insert_unique
         while True:
-            insert = self._sql.insert if values["unique_key"] is None else self._sql.insert_unique
             if (added := cursor.add(insert, values)) is not None:
                 return enqueued_job(values, *added)
             # The holder may finish between the two statements (PostgreSQL); then the key is free again.
             if rows := cursor.rows(self._sql.unfinished, {"unique_key": values["unique_key"]}):
                 return replace(from_driver(rows[0]), duplicate=True)
+
+    def _add_arrays(self, cursor: Cursor, insert: Prepared, values: list[dict[str, Any]]) -> list[Job]:
+        """Store all with one statement, in order; those whose unique key is taken are then looked at one by one."""
+        added = cursor.rows(insert, as_arrays(values))
+        keys = {key for _, key, _ in added if key is not None}
+        answers = iter(sorted((job_id, created_at) for job_id, _, created_at in added))
+        jobs: list[Job | None] = []
+        for one in values:
+            key = one["unique_key"]
+            jobs.append(enqueued_job(one, *next(answers)) if key is None or key in keys else None)
+            # Of two in this call with the same key, the first was stored.
+            keys.discard(key)
+        return [
+            self._add_one(cursor, one) if job is None else job for one, job in zip(values, jobs, strict=True)
+        ]
 
     def _values(self, new: NewJob) -> dict[str, Any]:
         args = encode_args(new.args)
@@ -149,6 +193,18 @@ class PersistentQSQLAlchemy(Operators):
         check_limit(limit)
         names, span = [check_queue(name) for name in dict.fromkeys(queues)], self._lease_us(lease)
 
+        if len(names) == 1:
+            values = {"of_queue": names[0], "by_consumer": consumer, "lease_us": span}
+            calm = self._sql.claim(limit, calm=True)
+            if rows := self._run(lambda cursor: cursor.rows(calm, values), single=True):
+                return self._startable(sorted(rows, key=_leaving_order))
+            if not self._run(lambda cursor: cursor.rows(self._sql.beckoning, values), single=True):
+                return []
+        return self._startable(self._claim(names, consumer, limit, span))
+
+    def _claim(self, names: list[str], consumer: str, limit: int, span: int) -> list[Any]:
+        """Take back what is overdue, make ready what is due, and claim; return the rows of the claimed jobs."""
+
         def claim(cursor: Cursor, *, reap: bool) -> list[Any] | None:
             if reap and cursor.rows(self._sql.expired, {}):
                 return None
@@ -156,22 +212,17 @@ class PersistentQSQLAlchemy(Operators):
             rows: list[Any] = []
             for name in names:
                 if len(rows) < limit:
-                    values = {
-                        "of_queue": name,
-                        "by_consumer": consumer,
-                        "lease_us": span,
-                    }
-                    rows += sorted(
-                        cursor.rows(self._sql.claim(limit - len(rows)), values), key=_leaving_order
-                    )
+                    values = {"of_queue": name, "by_consumer": consumer, "lease_us": span}
+                    statement = self._sql.claim(limit - len(rows))
+                    rows += sorted(cursor.rows(statement, values), key=_leaving_order)
             return rows
 
-        rows = self._run(lambda cursor: claim(cursor, reap=True))
+        rows = self._run(partial(claim, reap=True))
         if rows is None:
             with self._orm() as session:
                 self._reap(session, BATCH)
-            rows = self._run(lambda cursor: claim(cursor, reap=False)) or []
-        return self._startable([from_driver(row) for row in rows], rows)
+            rows = self._run(partial(claim, reap=False)) or []
+        return rows
 
     def _reap(self, session: Session, limit: int) -> int:
         """Take back jobs whose lease ran out; return how many."""
@@ -181,8 +232,9 @@ class PersistentQSQLAlchemy(Operators):
             expire(session, row, now)
         return len(overdue)
 
-    def _startable(self, jobs: list[Job], rows: list[Any]) -> list[Job]:
+    def _startable(self, rows: list[Any]) -> list[Job]:
         """Return the jobs that a task can run with, after ending those whose stored arguments are not JSON."""
+        jobs = [from_driver(row) for row in rows]
         broken = (
             {row[0] for row in rows if decode_args(row[ARGS]) is None}
             if not all(job.args for job in jobs)
@@ -204,24 +256,25 @@ class PersistentQSQLAlchemy(Operators):
 
     def complete(self, job: Job, result: Any = None, *, session: Session | Connection | None = None) -> None:
         values = {**_identity(job), "outcome": encode_result(result)}
-        if not self._run(lambda cursor: self._settle(cursor, values), session):
+        if self._run(lambda cursor: cursor.count(self._sql.complete, values), session, single=True):
+            return
+        if not self._run(lambda cursor: cursor.rows(self._sql.completed, values), session, single=True):
             raise LeaseLost(job.id, job.consumer or "", job.attempt)
 
     def complete_many(self, jobs: Iterable[Job]) -> list[Job]:
         given = list(jobs)
+        if not given:
+            return []
         values = [{**_identity(job), "outcome": None} for job in given]
-
-        def settle(cursor: Cursor) -> list[Job]:
-            if not given or cursor.count_all(self._sql.complete, values) == len(given):
-                return []
-            # Some were refused or given twice or completed before; the rest of them are done by now.
-            return [job for job, one in zip(given, values, strict=True) if not self._settle(cursor, one)]
-
-        return self._run(settle)
-
-    def _settle(self, cursor: Cursor, values: dict[str, Any]) -> bool:
-        """Complete a job; return whether it is completed by this attempt, now or before."""
-        return bool(cursor.count(self._sql.complete, values) or cursor.rows(self._sql.completed, values))
+        if (every := self._sql.complete_all) is not None:
+            number = self._run(lambda cursor: cursor.count(every, as_arrays(values)), single=True)
+        else:
+            number = self._run(lambda cursor: cursor.count_all(self._sql.complete, values))
+        if number == len(given):
+            return []
+        # Some were refused or given twice or completed before. None of those can be held at that attempt again.
+        done = self._run(lambda cursor: [bool(cursor.rows(self._sql.completed, one)) for one in values])
+        return [job for job, is_done in zip(given, done, strict=True) if not is_done]
 
     def fail(
         self,
@@ -271,15 +324,15 @@ class PersistentQSQLAlchemy(Operators):
         given, span = list(jobs), self._lease_us(lease)
         if not given:
             return []
+        values = [{**_identity(job), "lease_us": span} for job in given]
 
         def renew(cursor: Cursor) -> list[Any]:
-            return [
-                row
-                for job in given
-                for row in cursor.rows(self._sql.extend, {**_identity(job), "lease_us": span})
-            ]
+            if (every := self._sql.extend_all) is not None:
+                return cursor.rows(every, as_arrays(values))
+            return [row for one in values for row in cursor.rows(self._sql.extend, one)]
 
-        return [from_driver(row) for row in self._run(renew)]
+        held = {row[0]: row for row in self._run(renew, single=self._facts.has_arrays)}
+        return [renewed(job, *held[job.id]) for job in given if job.id in held]
 
     def guard(self, job: Job, *, session: Session | Connection) -> None:
         if not self._run(lambda cursor: cursor.count(self._sql.guard, _identity(job)), session):
@@ -311,31 +364,6 @@ class PersistentQSQLAlchemy(Operators):
             session.execute(statements.forget_consumers(FORGET_AFTER // MICROSECOND))
             taken_back = self._reap(session, limit)
         return taken_back + self._run(lambda cursor: cursor.count(due, {}))
-
-
-class Statements:
-    """The hot statements, each compiled once."""
-
-    def __init__(self, facts: DialectFacts, dialect: Dialect) -> None:
-        self.insert = Prepared(statements.insert_job(facts, unique=False), dialect)
-        self.insert_unique = Prepared(statements.insert_job(facts, unique=True), dialect)
-        self.unfinished = Prepared(statements.unfinished(), dialect)
-        self.expired = Prepared(statements.expired(1), dialect)
-        self.due = Prepared(statements.due(BATCH), dialect)
-        self.complete = Prepared(statements.complete(), dialect)
-        self.completed = Prepared(statements.completed(), dialect)
-        self.extend = Prepared(statements.extend(), dialect)
-        self.guard = Prepared(statements.guard(), dialect)
-        self.last_id = None if facts.last_id is None else Prepared(facts.last_id, dialect)
-        self._claims: dict[int, Prepared] = {}
-        self._dialect = dialect
-
-    def claim(self, limit: int) -> Prepared:
-        """Return the claim of up to `limit` jobs, 1 to 1000, compiled when it is first asked for."""
-        known = self._claims.get(limit)
-        if known is None:
-            known = self._claims[limit] = Prepared(statements.claim(limit), self._dialect)
-        return known
 
 
 def _leaving_order(row: Any) -> tuple[int, int, int]:

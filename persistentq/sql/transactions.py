@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from persistentq.errors import ConfigurationError, InvalidArgument, StorageError, StorageUnavailable
-from persistentq.sql.dialect import READONLY, DialectFacts, Fault
+from persistentq.sql.dialect import READONLY, DialectFacts, Fault, Progress
 from persistentq.sql.models import EPOCH, MICROSECOND, database_now
 from persistentq.sql.schema import ensure_schema
 from persistentq.sql.sqlite import SQLiteFacts
@@ -43,13 +42,6 @@ def facts_for(url: URL) -> DialectFacts:
             return PostgreSQLFacts()
     problem = "is not a database this library knows (sqlite, postgresql)"
     raise ConfigurationError("QUEUE_DB_URL", url.drivername, "the settings", problem)
-
-
-@dataclass
-class Progress:
-    """How far a transaction has come; once it is committing, a lost connection leaves its end unknown."""
-
-    is_committing: bool = False
 
 
 class Transactions:
@@ -132,25 +124,23 @@ class Transactions:
         progress = Progress()
         try:
             yield progress
-        except DBAPIError as error:
-            raise self._told(error.orig or error, progress) from error
-        except self._driver_error as error:
+        except (SQLAlchemyError, self._driver_error) as error:
             raise self._told(error, progress) from error
-        except PoolTimeout as error:
-            raise StorageUnavailable(
-                self._location, "has no connection free: too many threads use it"
-            ) from error
-        except SQLAlchemyError as error:
-            raise StorageError(self._location, f"failed: {error}") from error
 
     def _told(self, error: BaseException, progress: Progress) -> StorageError:
-        if progress.is_committing and self._facts.fault(error) is Fault.LOST:
+        """Return our error for one of SQLAlchemy's or of the driver's."""
+        if isinstance(error, PoolTimeout):
+            return StorageUnavailable(self._location, "has no connection free: too many threads use it")
+        if isinstance(error, SQLAlchemyError) and not isinstance(error, DBAPIError):
+            return StorageError(self._location, f"failed: {error}")
+        cause = (isinstance(error, DBAPIError) and error.orig) or error
+        if progress.is_committing and self._facts.fault(cause) is Fault.LOST:
             unknown = StorageUnavailable(
                 self._location, "did not answer to COMMIT, so the change may have been made"
             )
             unknown.is_unknown = True
             return unknown
-        return self._facts.explain(self._location, error)
+        return self._facts.explain(self._location, cause)
 
     def _may_pass(self, error: StorageError) -> bool:
         """Return whether the same call may succeed if it is made again at once."""

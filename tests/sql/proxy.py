@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 from contextlib import closing, suppress
@@ -13,7 +14,17 @@ from typing import Self
 from sqlalchemy import make_url
 
 # The whole message: "READ COMMITTED" is in the one that begins a transaction.
-COMMIT = b"COMMIT\0"
+COMMIT = (b"COMMIT\0",)
+# A statement that commits by itself; once the server has planned it, only its name is said.
+SINGLE = (b"INSERT INTO persistentq_jobs", b"UPDATE persistentq_jobs", b"_pg3_")
+
+
+# BackendKeyData: length, process id, secret.
+_KEY = re.compile(rb"(K\0\0\0\x0c)....", re.DOTALL)
+
+
+def _other_backend(key: re.Match[bytes]) -> bytes:
+    return key[1] + b"\0\0\0\1"
 
 
 class Cut(Enum):
@@ -27,16 +38,20 @@ class Cut(Enum):
 class Proxy:
     """Use it as a context manager; `url` leads through it.
 
+    Args:
+        pools: Name another backend than the one that answers, as a pooler does.
+
     Attributes:
         cuts: How many connections it has cut.
         openings: The first message of each connection that went through, without its length.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, pools: bool = False) -> None:
+        self.pools = pools
         self._server = make_url(url)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._lock = Lock()
-        self._armed: tuple[Cut, bytes] | None = None
+        self._armed: tuple[Cut, tuple[bytes, ...]] | None = None
         self._is_open = True
         self._refuses = False
         self.cuts = 0
@@ -52,10 +67,10 @@ class Proxy:
         )
         return plain.render_as_string(hide_password=False)
 
-    def cut(self, when: Cut, word: bytes = COMMIT) -> None:
-        """Cut the next connection on which the client says `word`."""
+    def cut(self, when: Cut, *words: bytes) -> None:
+        """Cut the next connection on which the client says one of these, by default what ends a transaction."""
         with self._lock:
-            self._armed = (when, word)
+            self._armed = (when, words or (COMMIT if self.pools else COMMIT + SINGLE))
 
     def refuse(self, refuses: bool) -> None:
         """Close every new connection at once, or no longer."""
@@ -94,13 +109,13 @@ class Proxy:
                 if server in ready:
                     if not (answer := server.recv(65536)):
                         return
-                    client.sendall(answer)
+                    client.sendall(_KEY.sub(_other_backend, answer, count=1) if self.pools else answer)
 
     def _pass_on(self, client: socket.socket, server: socket.socket) -> bool:
         """Pass on what the client says; return whether the connection goes on."""
         said = client.recv(65536)
         with self._lock:
-            when = self._armed[0] if self._armed and self._armed[1] in said else None
+            when = self._armed[0] if self._armed and any(word in said for word in self._armed[1]) else None
             if when:
                 self._armed, self.cuts = None, self.cuts + 1
         if said and when is not Cut.BEFORE:

@@ -9,7 +9,8 @@ import pytest
 
 from persistentq import PersistentQSQLAlchemy
 from persistentq.sql import statements
-from persistentq.sql.hot import Prepared
+from persistentq.sql.postgresql import PostgreSQLFacts
+from persistentq.sql.prepared import Prepared
 from tests.contract.conftest import emptied
 
 
@@ -50,6 +51,32 @@ PLANS: dict[str, tuple[Any, dict[str, Any], set[str]]] = {
         CLAIM,
         {"persistentq_ready", "persistentq_reserved", "persistentq_jobs_pkey"},
     ),
+    "calm claim": (
+        statements.claim(100, calm=True),
+        CLAIM,
+        {
+            "persistentq_ready",
+            "persistentq_reserved",
+            "persistentq_jobs_pkey",
+            "persistentq_lease",
+            "persistentq_due",
+        },
+    ),
+    "beckoning": (
+        statements.beckoning(),
+        CLAIM | {"of_queue": "nowhere"},
+        {"persistentq_lease", "persistentq_due", "persistentq_ready", "persistentq_reserved"},
+    ),
+    "complete_all": (
+        statements.complete_all(PostgreSQLFacts()),
+        {name: [value] * 100 for name, value in FENCE.items()},
+        {"persistentq_jobs_pkey"},
+    ),
+    "extend_all": (
+        statements.extend_all(PostgreSQLFacts()),
+        {name: [value] * 100 for name, value in (FENCE | {"lease_us": 1}).items()},
+        {"persistentq_jobs_pkey"},
+    ),
     "complete": (statements.complete(), FENCE | {"outcome": None}, {"persistentq_jobs_pkey"}),
     "completed": (statements.completed(), FENCE | {"held_id": 774}, {"persistentq_jobs_pkey"}),
     "extend": (statements.extend(), FENCE | {"lease_us": 1}, {"persistentq_jobs_pkey"}),
@@ -70,7 +97,7 @@ def test_plan(name: str, crowded: PersistentQSQLAlchemy) -> None:
     prepared = Prepared(statement, crowded.engine.dialect)
     with crowded.engine.connect() as connection:
         explained = connection.exec_driver_sql(
-            f"EXPLAIN (ANALYZE, FORMAT JSON) {prepared.sql}", prepared.bind(values)
+            f"EXPLAIN (ANALYZE, FORMAT JSON) {prepared.sql}", prepared.bind(dict(values))
         ).scalar_one()
         connection.rollback()
     steps = list(nodes(explained[0]["Plan"]))
@@ -83,4 +110,4 @@ def test_plan(name: str, crowded: PersistentQSQLAlchemy) -> None:
     assert {step["Node Type"] for step in jobs} <= {"Index Scan", "Index Only Scan"}
     # Nothing is read to be thrown away.
     assert sum(step.get("Rows Removed by Filter", 0) for step in steps) == 0
-    assert sum(step["Node Type"] == "Sort" for step in steps) <= name.startswith("claim")
+    assert sum(step["Node Type"] == "Sort" for step in steps) <= ("claim" in name)

@@ -33,7 +33,8 @@ TRACES = r"""
 
 @pytest.fixture
 def queue(postgres_url: str) -> Iterator[PersistentQSQLAlchemy]:
-    with PersistentQSQLAlchemy(postgres_url) as queue:
+    """A queue behind what it takes for a pooler."""
+    with Proxy(postgres_url, pools=True) as proxy, PersistentQSQLAlchemy(proxy.url) as queue:
         yield emptied(queue)
 
 

@@ -9,15 +9,31 @@ import pytest
 
 from persistentq import PersistentQSQLAlchemy
 from persistentq.sql import statements
-from persistentq.sql.hot import Prepared
+from persistentq.sql.prepared import Prepared
 
 FENCED = ["persistentq_jobs USING INTEGER PRIMARY KEY (rowid=?)"]
+OVERDUE = ["persistentq_lease (status=? AND lease_until<?)", "persistentq_due (status=? AND run_at<?)"]
+BOUND = dict.fromkeys(
+    ["of_queue", "by_consumer", "lease_us", "held_id", "held_by", "held_at", "outcome", "unique_key"]
+)
 PLANS: dict[str, tuple[Any, list[str]]] = {
     "due": (statements.due(10), ["persistentq_due (status=? AND run_at<?)"]),
     "expired": (statements.expired(10), ["persistentq_lease (status=? AND lease_until<?)"]),
     "claim": (
         statements.claim(10),
         ["persistentq_ready (queue=?)", "persistentq_reserved (reserved_for=? AND queue=?)"],
+    ),
+    "calm claim": (
+        statements.claim(10, calm=True),
+        [
+            "persistentq_ready (queue=?)",
+            "persistentq_lease (status=? AND lease_until<?)",
+            "persistentq_due (status=? AND run_at<?)",
+        ],
+    ),
+    "beckoning": (
+        statements.beckoning(),
+        [*OVERDUE, "persistentq_ready (queue=?)", "persistentq_reserved (reserved_for=? AND queue=?)"],
     ),
     "complete": (statements.complete(), FENCED),
     "completed": (statements.completed(), FENCED),
@@ -35,11 +51,13 @@ def test_plan(name: str, tmp_path: Path) -> None:
         with queue.engine.connect() as connection:
             plan = [
                 row[3]
-                for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {prepared.sql}", prepared.bind({}))
+                for row in connection.exec_driver_sql(
+                    f"EXPLAIN QUERY PLAN {prepared.sql}", prepared.bind(BOUND.copy())
+                )
             ]
     for index in indexes:
         assert any(index in step for step in plan), plan
     scans = [step for step in plan if step.startswith("SCAN persistentq")]
     assert scans == []
     # The claim may sort the few candidates of its two arms; nothing may sort a table.
-    assert sum("TEMP B-TREE" in step for step in plan) <= (name == "claim")
+    assert sum("TEMP B-TREE" in step for step in plan) <= ("claim" in name)

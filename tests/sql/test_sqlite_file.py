@@ -23,6 +23,7 @@ from persistentq import (
 )
 from persistentq.clock import Deadline
 from persistentq.sql import sqlite
+from persistentq.sql.dialect import Progress
 from persistentq.sql.sqlite import backup, choose_driver
 from persistentq.sql.sqlite_file import NETWORK_FILE_SYSTEMS, file_system_type, refuse_network
 
@@ -132,7 +133,7 @@ def test_a_file_that_goes_during_a_transaction_takes_no_acknowledgement(
 def test_the_same_within_the_hot_path(path: Path, queue: PersistentQSQLAlchemy) -> None:
     queue.enqueue("t")
     with pytest.raises(DatabaseReplaced):
-        queue._hot.run(lambda cursor: path.unlink())
+        queue._hot.run(lambda cursor: path.unlink(), Progress())
 
 
 def test_no_new_connection_makes_the_file_anew(path: Path, queue: PersistentQSQLAlchemy) -> None:

@@ -1,0 +1,73 @@
+"""The hot statements, compiled once: by the store, for the driver that it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from persistentq.sql import statements
+from persistentq.sql.dialect import DialectFacts
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect, Executable
+
+BATCH = 1000
+"""How many jobs one transaction takes back or makes ready."""
+
+
+class Prepared:
+    """A statement of the ORM models, compiled once for one dialect; its rows are the driver's own."""
+
+    def __init__(self, statement: Executable, dialect: Dialect) -> None:
+        compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+        self.sql: str = str(compiled)
+        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+        # Two names more, so that what is picked is a tuple for any number of names.
+        names = compiled.positiontup
+        self._pick = None if names is None else itemgetter("now_us", "now_us", *names)
+
+    def bind(self, values: dict[str, Any], now_us: int | None = None) -> Any:
+        """Return what the driver wants for these values, with the statement's own constants and the time.
+
+        `values` name all else that the statement binds, and come back with the time in them.
+        """
+        values["now_us"] = now_us
+        known = {**self._constants, **values} if self._constants else values
+        return known if self._pick is None else self._pick(known)[2:]
+
+
+class Statements:
+    """The hot statements, each compiled once."""
+
+    def __init__(self, facts: DialectFacts, dialect: Dialect) -> None:
+        self.insert = Prepared(statements.insert_job(facts, unique=False), dialect)
+        self.insert_unique = Prepared(statements.insert_job(facts, unique=True), dialect)
+        self.unfinished = Prepared(statements.unfinished(), dialect)
+        self.expired = Prepared(statements.expired(1), dialect)
+        self.beckoning = Prepared(statements.beckoning(), dialect)
+        self.due = Prepared(statements.due(BATCH), dialect)
+        self.complete = Prepared(statements.complete(), dialect)
+        self.completed = Prepared(statements.completed(), dialect)
+        self.extend = Prepared(statements.extend(), dialect)
+        self.guard = Prepared(statements.guard(), dialect)
+        self.last_id = None if facts.last_id is None else Prepared(facts.last_id, dialect)
+        self.insert_all, self.complete_all, self.extend_all = (
+            (Prepared(make(facts), dialect) if facts.has_arrays else None)
+            for make in (statements.insert_jobs, statements.complete_all, statements.extend_all)
+        )
+        self._claims: dict[tuple[int, bool], Prepared] = {}
+        self._dialect = dialect
+
+    def claim(self, limit: int, *, calm: bool = False) -> Prepared:
+        """Return the claim of up to `limit` jobs, 1 to 1000, compiled when it is first asked for."""
+        known = self._claims.get((limit, calm))
+        if known is None:
+            known = Prepared(statements.claim(limit, calm=calm), self._dialect)
+            self._claims[limit, calm] = known
+        return known
+
+
+def as_arrays(many: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return one list of values for each name, from rows of values that all have the same names."""
+    return {name: [one[name] for one in many] for name in many[0]}
