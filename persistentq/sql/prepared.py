@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +41,8 @@ class Statements:
     """The hot statements, each compiled once."""
 
     def __init__(self, facts: DialectFacts, dialect: Dialect) -> None:
-        self.insert = Prepared(statements.insert_job(facts, unique=False), dialect)
-        self.insert_unique = Prepared(statements.insert_job(facts, unique=True), dialect)
+        self._inserts: dict[tuple[str, ...], Prepared] = {}
+        self._facts = facts
         self.unfinished = Prepared(statements.unfinished(), dialect)
         self.expired = Prepared(statements.expired(1), dialect)
         self.beckoning = Prepared(statements.beckoning(), dialect)
@@ -59,6 +59,14 @@ class Statements:
         self._claims: dict[tuple[int, bool], Prepared] = {}
         self._dialect = dialect
 
+    def insert(self, given: tuple[str, ...]) -> Prepared:
+        """Return the insert of a job with these optional values, compiled when it is first asked for."""
+        known = self._inserts.get(given)
+        if known is None:
+            known = Prepared(statements.insert_job(self._facts, given), self._dialect)
+            self._inserts[given] = known
+        return known
+
     def claim(self, limit: int, *, calm: bool = False) -> Prepared:
         """Return the claim of up to `limit` jobs, 1 to 1000, compiled when it is first asked for."""
         known = self._claims.get((limit, calm))
@@ -68,6 +76,14 @@ class Statements:
         return known
 
 
-def as_arrays(many: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return one list of values for each name, from rows of values that all have the same names."""
-    return {name: [one[name] for one in many] for name in many[0]}
+def as_arrays(
+    many: Sequence[dict[str, Any]], names: Iterable[str], absent: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return one list of values for each name, from rows of values; `absent` says what one has that lacks a name."""
+    missing = absent or {}
+    return {
+        name: [one.get(name, missing[name]) for one in many]
+        if name in missing
+        else [one[name] for one in many]
+        for name in names
+    }

@@ -87,18 +87,12 @@ def from_driver(row: Sequence[Any]) -> Job:
     )
 
 
-def ready_at(values: Mapping[str, Any], now_us: int) -> int:
-    """Return when a job with these values is ready that is stored now, in microseconds."""
-    at: int | None = values["at"]
-    return now_us + int(values["delay_us"]) if at is None else at
-
-
 def enqueued_job(values: Mapping[str, Any], job_id: int, created_at: int) -> Job:
     """Return the job that was just stored from these values; id and time are what the database answered."""
-    base_us, cap_us, extra, tags = (
-        values[key] for key in ("backoff_base_us", "backoff_cap_us", "extra", "tags")
-    )
-    run_at = ready_at(values, created_at)
+    find = values.get
+    base_us, tags, extra = find("backoff_base_us"), find("tags"), find("extra")
+    at = values["at"]
+    run_at = created_at + values["delay_us"] if at is None else at
     created = moment(created_at)
     return quick_job(
         job_id,
@@ -116,10 +110,10 @@ def enqueued_job(values: Mapping[str, Any], job_id: int, created_at: int) -> Job
         None,
         None,
         None,
-        values["unique_key"],
+        find("unique_key"),
         tuple(filter(None, tags.split(","))) if tags else (),
         decode_args(extra) if extra else {},
-        None if base_us is None else Backoff(base_us * MICROSECOND, cap_us * MICROSECOND),
+        None if base_us is None else Backoff(base_us * MICROSECOND, values["backoff_cap_us"] * MICROSECOND),
         None,
         None,
         False,

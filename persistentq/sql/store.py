@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import URL, Connection, select
@@ -18,21 +17,20 @@ from persistentq.checks import check_consumer, check_int, check_limit, check_que
 from persistentq.errors import LeaseLost, LockTimeout
 from persistentq.failure import describe
 from persistentq.job import FORGET_AFTER, LONGEST_DELAY, LONGEST_LEASE, Job, JobStatus, NewJob, Outcome
-from persistentq.payload import copy_args, decode_args, encode_args, encode_result
+from persistentq.payload import decode_args, encode_result
 from persistentq.sql import statements
+from persistentq.sql.adding import Adding, row_values
 from persistentq.sql.dialect import Progress
 from persistentq.sql.group_commit import Shared
 from persistentq.sql.hot import Cursor, HotPath, joined
-from persistentq.sql.models import EPOCH, MICROSECOND, ConsumerRow, JobRow
+from persistentq.sql.models import MICROSECOND, ConsumerRow, JobRow
 from persistentq.sql.operators import Operators
 from persistentq.sql.prepared import BATCH, Prepared, Statements, as_arrays
 from persistentq.sql.repeating import repeating
 from persistentq.sql.rows import (
     JOB_COLUMNS,
     UNDECODABLE,
-    enqueued_job,
     from_driver,
-    ready_at,
     renewed,
     to_job,
 )
@@ -74,7 +72,8 @@ class PersistentQSQLAlchemy(Operators):
         patience = lock_timeout.total_seconds()
         self._hot = HotPath(self._engine, self._facts, patience)
         self._sql = Statements(self._facts, self._engine.dialect)
-        self._add_shared = Shared(self._add_batch, patience, lambda: LockTimeout(self._location))
+        self._adding = Adding(self._facts, self._sql)
+        self._add_shared = Shared(self._add_all, patience, lambda: LockTimeout(self._location))
 
     def close(self) -> None:
         self._hot.close()
@@ -105,80 +104,20 @@ class PersistentQSQLAlchemy(Operators):
     def enqueue_many(
         self, jobs: Iterable[NewJob], *, session: Session | Connection | None = None
     ) -> list[Job]:
-        values = [self._values(new) for new in jobs]
+        values = [row_values(new, self._defaults.max_attempts) for new in jobs]
         if not values:
             return []
         if session is not None:
-            return self._run(lambda cursor: self._add(cursor, values), session)
+            return self._run(partial(self._adding.add, values), session)
         return self._add_shared(values)
 
-    def _add_batch(self, batch: list[list[dict[str, Any]]]) -> list[list[Job]]:
-        every = [one for values in batch for one in values]
-        jobs = iter(self._run(lambda cursor: self._add(cursor, every), single=self._is_single(every)))
+    def _add_all(self, batch: list[list[dict[str, Any]]]) -> list[list[Job]]:
+        """Store the jobs of several calls in one transaction; return those of each call."""
+        if len(batch) == 1:
+            return [self._run(partial(self._adding.add, batch[0]), single=self._adding.is_single(batch[0]))]
+        every = list(chain.from_iterable(batch))
+        jobs = iter(self._run(partial(self._adding.add, every), single=self._adding.is_single(every)))
         return [list(islice(jobs, len(values))) for values in batch]
-
-    def _is_single(self, values: list[dict[str, Any]]) -> bool:
-        """Return whether one statement stores these."""
-        is_plain = all(one["unique_key"] is None for one in values)
-        return is_plain and (len(values) == 1 or self._facts.has_arrays)
-
-    def _add(self, cursor: Cursor, values: list[dict[str, Any]]) -> list[Job]:
-        if (now := cursor.now_us) is not None:
-            for one in values:
-                one["run_at_us"] = run_at = ready_at(one, now)
-                one["status"] = "scheduled" if run_at > now else "pending"
-        if len(values) == 1:
-            return [self._add_one(cursor, values[0])]
-        if self._sql.insert_all is not None:
-            return self._add_arrays(cursor, self._sql.insert_all, values)
-        last_id = self._sql.last_id
-        if now is None or last_id is None or any(one["unique_key"] is not None for one in values):
-            return [self._add_one(cursor, one) for one in values]
-        cursor.count_all(self._sql.insert, values)
-        first = cursor.rows(last_id, {})[0][0] - len(values) + 1
-        return [enqueued_job(one, job_id, now) for job_id, one in enumerate(values, first)]
-
-    def _add_one(self, cursor: Cursor, values: dict[str, Any]) -> Job:
-        insert = self._sql.insert if values["unique_key"] is None else self._sql.insert_unique
-        while True:
-            if (added := cursor.add(insert, values)) is not None:
-                return enqueued_job(values, *added)
-            # The holder may finish between the two statements (PostgreSQL); then the key is free again.
-            if rows := cursor.rows(self._sql.unfinished, {"unique_key": values["unique_key"]}):
-                return replace(from_driver(rows[0]), duplicate=True)
-
-    def _add_arrays(self, cursor: Cursor, insert: Prepared, values: list[dict[str, Any]]) -> list[Job]:
-        """Store all with one statement, in order; those whose unique key is taken are then looked at one by one."""
-        added = cursor.rows(insert, as_arrays(values))
-        keys = {key for _, key, _ in added if key is not None}
-        answers = iter(sorted((job_id, created_at) for job_id, _, created_at in added))
-        jobs: list[Job | None] = []
-        for one in values:
-            key = one["unique_key"]
-            jobs.append(enqueued_job(one, *next(answers)) if key is None or key in keys else None)
-            # Of two in this call with the same key, the first was stored.
-            keys.discard(key)
-        return [
-            self._add_one(cursor, one) if job is None else job for one, job in zip(values, jobs, strict=True)
-        ]
-
-    def _values(self, new: NewJob) -> dict[str, Any]:
-        args = encode_args(new.args)
-        return {
-            "task": new.task,
-            "args": args,
-            "own_args": copy_args(new.args, args),
-            "queue": new.queue,
-            "priority": new.priority,
-            "attempts": new.max_attempts or self._defaults.max_attempts,
-            "unique_key": new.unique_key,
-            "tags": f",{','.join(new.tags)}," if new.tags else "",
-            "extra": encode_args(new.metadata, "metadata") if new.metadata else None,
-            "backoff_base_us": new.backoff and new.backoff.base // MICROSECOND,
-            "backoff_cap_us": new.backoff and new.backoff.cap // MICROSECOND,
-            "at": None if new.run_at is None else (new.run_at - EPOCH) // MICROSECOND,
-            "delay_us": (new.delay or timedelta(0)) // MICROSECOND,
-        }
 
     # --- consumers
 
@@ -267,7 +206,9 @@ class PersistentQSQLAlchemy(Operators):
             return []
         values = [{**_identity(job), "outcome": None} for job in given]
         if (every := self._sql.complete_all) is not None:
-            number = self._run(lambda cursor: cursor.count(every, as_arrays(values)), single=True)
+            number = self._run(
+                lambda cursor: cursor.count(every, as_arrays(values, statements.HELD_TYPES)), single=True
+            )
         else:
             number = self._run(lambda cursor: cursor.count_all(self._sql.complete, values))
         if number == len(given):
@@ -328,7 +269,7 @@ class PersistentQSQLAlchemy(Operators):
 
         def renew(cursor: Cursor) -> list[Any]:
             if (every := self._sql.extend_all) is not None:
-                return cursor.rows(every, as_arrays(values))
+                return cursor.rows(every, as_arrays(values, values[0]))
             return [row for one in values for row in cursor.rows(self._sql.extend, one)]
 
         held = {row[0]: row for row in self._run(renew, single=self._facts.has_arrays)}
