@@ -1,11 +1,10 @@
-"""`python -m benchmarks`: runs the pairs in turn and writes the ratios to BENCHMARKS.md."""
+"""`python -m benchmarks`: measures the queue beside a reference, in turn, and writes the ratios to BENCHMARKS.md."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import platform
-import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,30 +12,14 @@ from pathlib import Path
 
 import sqlalchemy
 
-from benchmarks.cases import Case, postgresql_cases, sqlite_cases
+from benchmarks import flatness, loading, payloads, snapshot, throughput, writers
+from benchmarks.report import Options, measured
 from persistentq.clock import now
 from persistentq.sql.sqlite import choose_driver
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def measure(case: Case, rounds: int) -> str:
-    """Run queue and reference in turn and return the case's row: the median of the ratios, pair by pair."""
-    case.queue(case.jobs // 10), case.reference(case.jobs // 10)
-    ours, theirs = [], []
-    for _ in range(rounds):
-        theirs.append(case.reference(case.jobs))
-        ours.append(case.queue(case.jobs))
-    ratios = sorted(reference / queue for reference, queue in zip(theirs, ours, strict=True))
-    ratio = statistics.median(ratios)
-    rate, limit = (case.jobs / statistics.median(seconds) for seconds in (ours, theirs))
-    verdict = "reached" if ratio >= case.target else "missed"
-    row = (
-        f"| {case.name} | {rate:,.0f} | {limit:,.0f} ({case.beside}) | {ratio:.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f}) "
-        f"| {case.target:.2f} | {verdict} |"
-    )
-    print(row, flush=True)
-    return row
+THEMES = (throughput, loading, flatness, payloads, writers, snapshot)
+"""Each has `benchmarks(options)`; its docstring heads its table."""
 
 
 def describe_machine(rounds: int) -> str:
@@ -52,28 +35,42 @@ def describe_machine(rounds: int) -> str:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmarks and return 0."""
+def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the arguments; a wrong one ends the program."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--rounds", type=int, default=5, help="pairs per case, at least 5 for a figure to quote"
+        "--rounds", type=int, default=5, help="pairs per row, at least 5 for a figure to quote"
     )
     parser.add_argument(
-        "--postgresql", metavar="URL", help="also measure on this database, whose queue is emptied"
+        "--postgresql", metavar="URL", help="also measure on this database, in schemas of our own"
     )
-    parser.add_argument("--only", default="", help="only the cases whose name contains this")
-    parser.add_argument("--write", action="store_true", help="write the table to BENCHMARKS.md")
+    parser.add_argument("--only", default="", help="only what has this in its name")
+    parser.add_argument("--long", action="store_true", help="also what takes many minutes")
+    parser.add_argument("--write", action="store_true", help="write the tables to BENCHMARKS.md")
     arguments = parser.parse_args(argv)
-    cases = sqlite_cases() + (postgresql_cases(arguments.postgresql) if arguments.postgresql else [])
-    head = [
-        "| work | jobs/s | reference | ratio (min-max) | target | |",
-        "|---|---|---|---|---|---|",
-    ]
-    print("\n".join(head), flush=True)
-    rows = [measure(case, arguments.rounds) for case in cases if arguments.only in case.name]
+    if arguments.write and arguments.only:
+        parser.error("--write takes all rows, so it cannot go with --only")
+    return arguments
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmarks and return 0; 2 if there is none of that name."""
+    arguments = parsed(argv)
+    options = Options(arguments.postgresql, arguments.long)
+    sections = []
+    for theme in THEMES:
+        chosen = [one for one in theme.benchmarks(options) if arguments.only in one.name]
+        if chosen:
+            title, _, text = (theme.__doc__ or "").partition(": ")
+            print(f"\n## {title}\n\n{text}", flush=True)
+            table = "\n".join(measured(chosen, arguments.rounds))
+            sections.append(f"## {title}\n\n{text}\n{table}\n")
+    if not sections:
+        print(f"error: no benchmark has {arguments.only!r} in its name", file=sys.stderr)
+        return 2
     if arguments.write:
-        text = f"# Benchmarks\n\nWritten by `python -m benchmarks --write`; {describe_machine(arguments.rounds)}\n\n"
-        (ROOT / "BENCHMARKS.md").write_text(text + "\n".join([*head, *rows]) + "\n")
+        head = f"# Benchmarks\n\nWritten by `python -m benchmarks --write`; {describe_machine(arguments.rounds)}\n"
+        (ROOT / "BENCHMARKS.md").write_text("\n".join([head, *sections]))
     return 0
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.queues import connect
+
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import URL, Engine
 
 
 class SQLiteDriver:
@@ -41,11 +43,13 @@ class PostgreSQLDriver:
 
     mark = "%s"
 
-    def __init__(self, url: str) -> None:
-        import psycopg
-
-        self._connection = psycopg.connect(url.replace("postgresql+psycopg", "postgresql"), autocommit=True)
+    def __init__(self, url: URL) -> None:
+        self._connection = connect(url)
         self._cursor = self._connection.cursor()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
 
     def begin(self) -> None:
         """Nothing to do: each statement commits."""

@@ -1,27 +1,37 @@
-"""`python -m benchmarks.writers`: how long many processes wait when each enqueues one job after the other.
+"""Writers: how long eight processes wait when each enqueues one job after the other into one SQLite file.
 
-Runs, in turn: one writer; eight with SQLite's own waiting for its write lock; eight that take turns as the queue does.
+All calls of all rounds are taken together; beside them one writer alone, in turn. `python -m benchmarks.writers` shows
+the same beside SQLite's own way of waiting for its write lock.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+from benchmarks.report import Options, Row
 from persistentq import PersistentQSQLAlchemy, StorageUnavailable
 from persistentq.clock import Deadline
 from persistentq.sql.sqlite_turns import TurnTaking
 
 LOCK_TIMEOUT = timedelta(seconds=10)
+WRITERS, SECONDS = 8, 8.0
+LATE_MS, WORST_MS, THROUGHPUT = 60.0, 250.0, 0.85
+
+
+def benchmarks(_: Options) -> list[Writers]:
+    """Return the one benchmark."""
+    return [Writers()]
 
 
 @dataclass(frozen=True)
@@ -52,19 +62,15 @@ class Waits:
         return f"| {name} | {waits} | {rates} | {self.errors} |"
 
 
-def _begin_as_sqlite_does(
-    self: TurnTaking,  # noqa: ARG001 - it takes a method's place
-    execute: Callable[[str], object],
-    *,
-    read_only: bool = False,
-) -> None:
-    execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
+def _let_sqlite_wait(self: TurnTaking, execute: Callable[[str], object], *, wanted: bool) -> None:
+    execute(f"PRAGMA busy_timeout={int(self.lock_timeout * 1000)}")
+    self._has_patience = wanted
 
 
 def write(url: str, seconds: float, together: Barrier, answers: Queue[object], *, turns: bool) -> None:
     """Enqueue for so many seconds, as one of the processes."""
     if not turns:
-        TurnTaking.begin = _begin_as_sqlite_does  # type: ignore[method-assign]
+        TurnTaking._let_sqlite_wait = _let_sqlite_wait  # type: ignore[method-assign]
     calls: list[float] = []
     errors = 0
     with PersistentQSQLAlchemy(url, lock_timeout=LOCK_TIMEOUT) as queue:
@@ -103,12 +109,62 @@ def run(writers: int, seconds: float, folder: Path | None, *, turns: bool) -> Wa
     return Waits(calls, errors, len(calls) / seconds, (min(numbers), max(numbers)))
 
 
+class Writers:
+    """One writer and eight, in turn."""
+
+    name = f"{WRITERS} writer processes"
+
+    def rows(self, rounds: int) -> Iterator[Row]:
+        """Yield a row each for the slowest calls, for errors and for the throughput."""
+        alone, together = [], []
+        run(WRITERS, 1.0, None, turns=True)
+        for _ in range(rounds):
+            alone.append(run(1, SECONDS / 2, None, turns=True))
+            together.append(run(WRITERS, SECONDS, None, turns=True))
+        yield self._wait("p99.9", 0.999, LATE_MS, alone, together)
+        yield self._wait("worst", 1.0, WORST_MS, alone, together)
+        failed = sum(waits.errors for waits in together)
+        yield Row(f"{self.name}: errors", f"{failed}", "", "", "0", failed == 0)
+        yield self._throughput(alone, together)
+
+    def _wait(self, what: str, part: float, most: float, alone: list[Waits], together: list[Waits]) -> Row:
+        ours, theirs = _all(together).at(part), _all(alone).at(part)
+        each = sorted(waits.at(part) for waits in together)
+        shown = f"({each[0]:.1f}-{each[-1]:.1f} ms)"
+        return Row(
+            f"{self.name}: {what}",
+            f"{ours:.1f} ms",
+            f"{theirs:.1f} ms (one writer)",
+            shown,
+            f"<= {most:.0f} ms",
+            ours <= most,
+        )
+
+    def _throughput(self, alone: list[Waits], together: list[Waits]) -> Row:
+        rate, limit = (statistics.median(waits.rate for waits in some) for some in (together, alone))
+        ratios = sorted(ours.rate / theirs.rate for ours, theirs in zip(together, alone, strict=True))
+        ratio = statistics.median(ratios)
+        return Row(
+            f"{self.name}: throughput",
+            f"{rate:,.0f} jobs/s",
+            f"{limit:,.0f} jobs/s (one writer)",
+            f"{ratio:.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})",
+            f"{THROUGHPUT:.2f}",
+            ratio >= THROUGHPUT,
+        )
+
+
+def _all(runs: list[Waits]) -> Waits:
+    calls = sorted(call for waits in runs for call in waits.calls)
+    return Waits(calls, sum(waits.errors for waits in runs), 0.0, (0, 0))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table and return 0."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.writers", description=__doc__)
+    """Print one writer, eight with SQLite's own waiting, and eight that take turns, in turn; return 0."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.writers", description=main.__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=8.0)
-    parser.add_argument("--writers", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--writers", type=int, default=WRITERS)
     parser.add_argument("--folder", type=Path, help="where the databases are; a temporary folder by default")
     given = parser.parse_args(argv)
     print("| writers | p50 ms | p99 | p99.9 | worst | jobs/s | of one writer | per writer | errors |")

@@ -1,0 +1,149 @@
+"""The benchmarks themselves: what a row says, and that each of them still runs; never how fast anything is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+from sqlalchemy import text
+
+from benchmarks import flatness, payloads, queues, snapshot
+from benchmarks.__main__ import THEMES, main
+from benchmarks.fills import FILLS, fill
+from benchmarks.queues import drain, postgresql_queue, sqlite_queue
+from benchmarks.report import Case, Options, in_turn
+from benchmarks.writers import Waits, Writers
+from persistentq import JobStatus, PersistentQSQLAlchemy
+
+FEW = {name: tuple(rows._replace(number=30) for rows in kinds) for name, kinds in FILLS.items()}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def queue(request: pytest.FixtureRequest) -> Iterator[PersistentQSQLAlchemy]:
+    if request.param == "sqlite":
+        opened = sqlite_queue()
+    else:
+        opened = postgresql_queue(request.getfixturevalue("postgres_url"), "test")
+    with opened as queue:
+        yield queue
+
+
+@pytest.mark.parametrize(("target", "verdict"), [(0.5, "reached"), (0.51, "missed")])
+def test_a_row_shows_the_median_ratio_and_whether_it_is_enough(target: float, verdict: str) -> None:
+    seconds = iter([(9.0, 9.0), (2.0, 1.0), (4.0, 1.0), (1.0, 1.0)])
+    case = Case("work", 100, target, lambda _: next(seconds), "the other")
+    (row,) = case.rows(3)
+    assert str(row) == (
+        f"| work | 50.0 jobs/s | 100 jobs/s (the other) | 0.50 (0.25-1.00) | {target:.2f} | {verdict} |"
+    )
+
+
+def test_both_sides_do_the_same_number_of_jobs_a_tenth_of_it_to_warm_up() -> None:
+    done: list[tuple[str, int]] = []
+
+    def side(name: str, seconds: float, number: int) -> float:
+        done.append((name, number))
+        return seconds
+
+    both = in_turn(partial(side, "queue", 2.0), partial(side, "reference", 1.0))
+    (row,) = Case("work", 10, 1.0, both, least_rounds=2).rows(1)
+    assert done == [("reference", 1), ("queue", 1)] + [("reference", 10), ("queue", 10)] * 2
+    assert row.ratio == "0.50 (0.50-0.50)"
+
+
+def test_writers_are_judged_by_their_slowest_calls_their_errors_and_their_throughput(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(writers: int, seconds: float, folder: None, *, turns: bool) -> Waits:
+        assert turns
+        calls = [0.001] * 999 + [0.061] if writers > 1 else [0.001]
+        return Waits(calls, writers - 1, 85.0 if writers > 1 else 100.0, (1, 1))
+
+    monkeypatch.setattr("benchmarks.writers.run", run)
+    rows = {row.work.partition(": ")[2]: row for row in Writers().rows(2)}
+    assert {name: row.reached for name, row in rows.items()} == {
+        "p99.9": False,
+        "worst": True,
+        "errors": False,
+        "throughput": True,
+    }
+    assert (rows["p99.9"].queue, rows["worst"].queue, rows["errors"].queue) == ("61.0 ms", "61.0 ms", "14")
+
+
+def test_every_name_is_there_once_and_postgresql_only_where_one_is_given() -> None:
+    def names(options: Options) -> list[str]:
+        return [one.name for theme in THEMES for one in theme.benchmarks(options)]
+
+    alone, all_of_them = names(Options(None, long=True)), names(Options("postgresql://nowhere/db", long=True))
+    assert len(set(all_of_them)) == len(all_of_them)
+    assert alone == [name for name in all_of_them if not name.startswith("PostgreSQL")]
+    assert len(names(Options("postgresql://nowhere/db", long=False))) == len(all_of_them) - 1
+
+
+def test_a_name_that_none_has_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--only", "nothing like it"]) == 2
+    assert capsys.readouterr().err == "error: no benchmark has 'nothing like it' in its name\n"
+
+
+def test_a_part_is_not_written_over_the_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--only", "flat", "--write"])
+    assert "--write takes all rows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_a_filling_is_what_its_name_says_and_in_nobodys_way(queue: PersistentQSQLAlchemy, name: str) -> None:
+    with queue.engine.begin() as connection:
+        fill(lambda sql: connection.execute(text(sql)), queue.engine.dialect.name, FEW[name])
+    counts = {status: number for status, number in queue.count_jobs()["default"].items() if number}
+    wanted: dict[JobStatus, int] = {}
+    for rows in FEW[name]:
+        wanted[JobStatus(rows.status)] = wanted.get(JobStatus(rows.status), 0) + rows.number
+    assert counts == wanted
+    free = sum(rows.number for rows in FEW[name] if rows.status == "pending" and rows.reserved_for == "NULL")
+    assert len(queue.dequeue("c", limit=1000)) == free
+    assert len(queue.dequeue("absent", limit=1000)) == wanted.get(JobStatus.PENDING, 0) - free
+
+
+def test_flatness_runs_on_both_databases(monkeypatch: pytest.MonkeyPatch, postgres_url: str) -> None:
+    monkeypatch.setattr(flatness, "JOBS", {1: 10, 5: 20})
+    kinds = FEW["all of these"]
+    for benchmark in (flatness.OnSQLite("flat", kinds), flatness.OnPostgreSQL("flat", kinds, postgres_url)):
+        rows = list(benchmark.rows(1))
+        assert [row.work for row in rows] == [f"flat: dequeue({size}), complete" for size in (1, 5)]
+
+
+@pytest.mark.parametrize("transition", payloads.TRANSITIONS, ids=lambda one: one.name)
+def test_each_call_can_be_measured(transition: payloads.Transition, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payloads, "LARGE", 2000)
+    seconds = payloads._both(sqlite_queue, sqlite_queue, transition, 3)
+    assert len(seconds) == 2
+    if not transition.hands_over:
+        assert min(seconds) > 0
+
+
+def test_a_snapshot_is_held_while_jobs_pass(postgres_url: str) -> None:
+    held = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND state = 'idle in transaction' AND backend_xmin IS NOT NULL"
+    )
+
+    def snapshots(queue: PersistentQSQLAlchemy) -> int:
+        with queue.engine.connect() as connection:
+            return connection.execute(held).scalar_one()
+
+    with postgresql_queue(postgres_url, "test") as queue:
+        before = snapshots(queue)
+        with snapshot._snapshot(queue):
+            assert snapshots(queue) == before + 1
+    (case,) = snapshot.benchmarks(Options(postgres_url, long=False))
+    (row,) = Case(case.name, 20, case.target, case.both).rows(1)
+    assert row.work == "PostgreSQL: snapshot held, 30,000 jobs"
+
+
+def test_draining_takes_exactly_so_many(queue: PersistentQSQLAlchemy) -> None:
+    assert queues.enqueue_many(queue, 12) > 0
+    assert drain(queue, 5, 1) + drain(queue, 6, 3) > 0
+    counts = queue.count_jobs()["default"]
+    assert (counts[JobStatus.DONE], counts[JobStatus.PENDING]) == (11, 1)
