@@ -111,13 +111,21 @@ class Transactions:
         )
 
     def _joined(self, session: Session | Connection) -> Connection:
-        connection = session.connection() if isinstance(session, Session) else session
-        ours, theirs = self._engine.dialect.dbapi, connection.dialect.dbapi
-        if ours is not theirs:
-            # Two SQLite libraries in one process drop each other's locks; on another database the job would be lost.
+        # Before anything connects: two SQLite libraries in one process drop each other's locks.
+        bind: object = session.get_bind() if isinstance(session, Session) else session
+        if not isinstance(bind, Engine | Connection):
+            problem = "is not a Session or Connection; an AsyncSession gives one through run_sync()"
+            raise InvalidArgument("session", session, problem)
+        ours, theirs = self._engine.dialect.loaded_dbapi, bind.dialect.loaded_dbapi
+        if bind.dialect.is_async and self._facts.is_local:
+            # It has a library and rules of its own, wherever the library is ours by chance.
+            problem = "is asynchronous; for SQLite use one of the queue's `engine` in asyncio.to_thread"
+            raise InvalidArgument("session", session, problem)
+        # What makes a driver asynchronous is another module with the driver's own errors.
+        if ours.Error is not theirs.Error:
             problem = "is not on the queue's database driver; make it from the queue's `engine`"
             raise InvalidArgument("session", session, problem)
-        return connection
+        return session.connection() if isinstance(session, Session) else session
 
     @contextmanager
     def _translated(self) -> Iterator[Progress]:
