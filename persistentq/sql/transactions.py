@@ -111,11 +111,12 @@ class Transactions:
         )
 
     def _joined(self, session: Session | Connection) -> Connection:
-        # Before anything connects: two SQLite libraries in one process drop each other's locks.
-        bind: object = session.get_bind() if isinstance(session, Session) else session
-        if not isinstance(bind, Engine | Connection):
+        given: object = session
+        if not isinstance(given, Session | Connection):
             problem = "is not a Session or Connection; an AsyncSession gives one through run_sync()"
-            raise InvalidArgument("session", session, problem)
+            raise InvalidArgument("session", given, problem)
+        # Before anything connects: two SQLite libraries in one process drop each other's locks.
+        bind = session.get_bind() if isinstance(session, Session) else session
         ours, theirs = self._engine.dialect.loaded_dbapi, bind.dialect.loaded_dbapi
         if bind.dialect.is_async and self._facts.is_local:
             # It has a library and rules of its own, wherever the library is ours by chance.

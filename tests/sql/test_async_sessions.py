@@ -121,6 +121,8 @@ def test_an_async_session_itself_is_refused_with_the_remedy(queue: PersistentQSQ
         with pytest.raises(InvalidArgument, match=r"run_sync\(\)"):
             queue.enqueue("t", session=session)  # type: ignore[arg-type] # what the test is about
         assert not session.in_transaction()
+        with pytest.raises(InvalidArgument, match="not a Session or Connection"):
+            queue.enqueue("t", session=queue.engine)  # type: ignore[arg-type] # the same for an engine
 
     in_session(queue, work)
 
