@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from secrets import token_hex
 
 import pytest
@@ -36,6 +37,22 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
     """The URL of a database of this run's own, dropped at the end."""
     with new_database(postgres_server) as url:
         yield url
+
+
+@pytest.fixture
+def own_postgres_url(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database, dropped at the end."""
+    with new_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def own_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database that does not exist yet or is empty, on each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/queue.db"
+    url: str = request.getfixturevalue("own_postgres_url")
+    return url
 
 
 @contextmanager
