@@ -47,6 +47,63 @@ def to_job(row: Any) -> Job:
     )
 
 
+_KNOWN = {
+    "queue", "status", "reserved_for", "budget", "consumer", "cancel_requested", "finished_at", "result",
+}  # fmt: skip
+CLAIMED = [column for name, column in JOB_COLUMNS.items() if name not in _KNOWN]
+"""What a claim answers; the rest of the job is known."""
+
+ARGS = CLAIMED.index(JOB_COLUMNS.args)
+
+PROCESSING = JobStatus.PROCESSING
+
+
+def claimed_jobs(rows: list[Any], queue: str, consumer: str) -> tuple[list[Job], list[Job]]:
+    """Return the jobs that a claim answered, in the order in which they leave, and those without readable arguments."""
+    rows.sort(key=_leaving_order)
+    jobs = [_claimed_job(row, queue, consumer) for row in rows]
+    if all(job.args for job in jobs):
+        return jobs, []
+    broken = {row[0] for row in rows if decode_args(row[ARGS]) is None}
+    return [job for job in jobs if job.id not in broken], [job for job in jobs if job.id in broken]
+
+
+def _leaving_order(row: Any) -> tuple[int, int, int]:
+    return -row[1], row[2], row[0]
+
+
+def _claimed_job(row: Sequence[Any], queue: str, consumer: str) -> Job:
+    (
+        job_id, priority, run_at, attempt, max_attempts, lease_until, created_at, started_at, task, unique_key,
+        base_us, cap_us, tags, error, args, metadata,
+    ) = row  # fmt: skip
+    return quick_job(
+        job_id,
+        task,
+        decode_args(args) or {},
+        queue,
+        priority,
+        PROCESSING,
+        attempt,
+        max_attempts,
+        moment(created_at),
+        moment(run_at),
+        moment(started_at),
+        None,
+        moment(lease_until),
+        consumer,
+        None,
+        unique_key,
+        tuple(filter(None, tags.split(","))) if tags else (),
+        (decode_args(metadata) or {}) if metadata else {},
+        None if base_us is None else Backoff(base_us * MICROSECOND, cap_us * MICROSECOND),
+        None,
+        error,
+        False,
+        False,
+    )
+
+
 @lru_cache(maxsize=256)
 def moment(micros: int) -> datetime:
     """Return the time that is stored as so many microseconds."""

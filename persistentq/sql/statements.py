@@ -47,7 +47,7 @@ from persistentq.sql.models import (
     is_among,
     moment_of_transaction,
 )
-from persistentq.sql.rows import JOB_COLUMNS
+from persistentq.sql.rows import CLAIMED, JOB_COLUMNS
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import InstrumentedAttribute
@@ -172,6 +172,7 @@ def beckoning() -> Select[int]:
         .where(READY, JobRow.queue == queue, condition, ~is_paused(queue))
         .order_by(*READY_ORDER)
         .limit(as_number(1))
+        .offset(as_number(0))
         .scalar_subquery()
         .is_not(None)
         for condition in _open_to(consumer)
@@ -192,6 +193,7 @@ def _overdue() -> list[ColumnElement[bool]]:
         .where(condition, _micros(column) <= NOW)
         .order_by(column)
         .limit(as_number(1))
+        .offset(as_number(0))
         .scalar_subquery()
         .is_not(None)
         for column, condition in times
@@ -230,13 +232,13 @@ def claim(limit: int, *, calm: bool = False) -> Update:
         .where(is_among(JobRow.id, first.scalar_subquery()), READY, *(~is_so for is_so in _overdue() if calm))
         .values(
             status=word(JobStatus.PROCESSING),
-            attempt=JobRow.attempt + 1,
+            attempt=JobRow.attempt + as_number(1),
             consumer=consumer,
             reserved_for=null(),
             started_at=NOW,
             lease_until=NOW + bindparam("lease_us", type_=BigInteger),
         )
-        .returning(*JOB_COLUMNS)
+        .returning(*CLAIMED)
     )
 
 

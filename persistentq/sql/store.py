@@ -17,7 +17,7 @@ from persistentq.checks import check_consumer, check_int, check_limit, check_que
 from persistentq.errors import LeaseLost, LockTimeout
 from persistentq.failure import describe
 from persistentq.job import FORGET_AFTER, LONGEST_DELAY, LONGEST_LEASE, Job, JobStatus, NewJob, Outcome
-from persistentq.payload import decode_args, encode_result
+from persistentq.payload import encode_result
 from persistentq.sql import statements
 from persistentq.sql.adding import Adding, row_values
 from persistentq.sql.dialect import Progress
@@ -27,13 +27,7 @@ from persistentq.sql.models import MICROSECOND, ConsumerRow, JobRow
 from persistentq.sql.operators import Operators
 from persistentq.sql.prepared import BATCH, Prepared, Statements, as_arrays
 from persistentq.sql.repeating import repeating
-from persistentq.sql.rows import (
-    JOB_COLUMNS,
-    UNDECODABLE,
-    from_driver,
-    renewed,
-    to_job,
-)
+from persistentq.sql.rows import UNDECODABLE, claimed_jobs, renewed, to_job
 from persistentq.sql.settling import expire, finish, give_back, held_row, note, wait
 from persistentq.sql.transactions import Defaults
 
@@ -41,7 +35,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 Made = TypeVar("Made")
-PRIORITY, RUN_AT, ARGS = (list(JOB_COLUMNS.keys()).index(name) for name in ("priority", "run_at", "args"))
 
 
 @repeating
@@ -136,32 +129,35 @@ class PersistentQSQLAlchemy(Operators):
             values = {"of_queue": names[0], "by_consumer": consumer, "lease_us": span}
             calm = self._sql.claim(limit, calm=True)
             if rows := self._run(lambda cursor: cursor.rows(calm, values), single=True):
-                return self._startable(sorted(rows, key=_leaving_order))
+                return self._startable(*claimed_jobs(rows, names[0], consumer))
             if not self._run(lambda cursor: cursor.rows(self._sql.beckoning, values), single=True):
                 return []
-        return self._startable(self._claim(names, consumer, limit, span))
+        return self._claim(names, consumer, limit, span)
 
-    def _claim(self, names: list[str], consumer: str, limit: int, span: int) -> list[Any]:
-        """Take back what is overdue, make ready what is due, and claim; return the rows of the claimed jobs."""
+    def _claim(self, names: list[str], consumer: str, limit: int, span: int) -> list[Job]:
+        """Take back what is overdue, make ready what is due, and claim."""
 
-        def claim(cursor: Cursor, *, reap: bool) -> list[Any] | None:
+        def claim(cursor: Cursor, *, reap: bool) -> tuple[list[Job], list[Job]] | None:
             if reap and cursor.rows(self._sql.expired, {}):
                 return None
             cursor.count(self._sql.due, {})
-            rows: list[Any] = []
+            jobs: list[Job] = []
+            broken: list[Job] = []
             for name in names:
-                if len(rows) < limit:
+                if (room := limit - len(jobs) - len(broken)) > 0:
                     values = {"of_queue": name, "by_consumer": consumer, "lease_us": span}
-                    statement = self._sql.claim(limit - len(rows))
-                    rows += sorted(cursor.rows(statement, values), key=_leaving_order)
-            return rows
+                    rows = cursor.rows(self._sql.claim(room), values)
+                    found, unreadable = claimed_jobs(rows, name, consumer)
+                    jobs += found
+                    broken += unreadable
+            return jobs, broken
 
-        rows = self._run(partial(claim, reap=True))
-        if rows is None:
+        claimed = self._run(partial(claim, reap=True))
+        if claimed is None:
             with self._orm() as session:
                 self._reap(session, BATCH)
-            rows = self._run(partial(claim, reap=False)) or []
-        return rows
+            claimed = self._run(partial(claim, reap=False)) or ([], [])
+        return self._startable(*claimed)
 
     def _reap(self, session: Session, limit: int) -> int:
         """Take back jobs whose lease ran out; return how many."""
@@ -171,23 +167,16 @@ class PersistentQSQLAlchemy(Operators):
             expire(session, row, now)
         return len(overdue)
 
-    def _startable(self, rows: list[Any]) -> list[Job]:
+    def _startable(self, jobs: list[Job], broken: list[Job]) -> list[Job]:
         """Return the jobs that a task can run with, after ending those whose stored arguments are not JSON."""
-        jobs = [from_driver(row) for row in rows]
-        broken = (
-            {row[0] for row in rows if decode_args(row[ARGS]) is None}
-            if not all(job.args for job in jobs)
-            else ()
-        )
         if broken:
             with self._orm() as session:
                 now, failure = self._clock(session), describe(UNDECODABLE)
-                for job in jobs:
-                    if job.id in broken:
-                        row = held_row(session, job)
-                        note(session, row, Outcome.FAILED, now, failure)
-                        finish(row, JobStatus.FAILED, now, failure.message)
-        return [job for job in jobs if job.id not in broken]
+                for job in broken:
+                    row = held_row(session, job)
+                    note(session, row, Outcome.FAILED, now, failure)
+                    finish(row, JobStatus.FAILED, now, failure.message)
+        return jobs
 
     def _lease_us(self, lease: timedelta | None) -> int:
         span = check_span("lease", lease or self._defaults.lease, timedelta(milliseconds=1), LONGEST_LEASE)
@@ -305,10 +294,6 @@ class PersistentQSQLAlchemy(Operators):
             session.execute(statements.forget_consumers(FORGET_AFTER // MICROSECOND))
             taken_back = self._reap(session, limit)
         return taken_back + self._run(lambda cursor: cursor.count(due, {}))
-
-
-def _leaving_order(row: Any) -> tuple[int, int, int]:
-    return -row[PRIORITY], row[RUN_AT], row[0]
 
 
 def _identity(job: Job) -> dict[str, Any]:
