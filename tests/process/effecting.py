@@ -77,18 +77,19 @@ def guarded(queue: PersistentQSQLAlchemy, job: Job, reached: Reached) -> None:
 
 def apart(queue: PersistentQSQLAlchemy, job: Job, reached: Reached) -> None:
     """The effect in a transaction that knows nothing of the queue, the completion after it."""
-    with Session(queue.engine) as session, session.begin():
-        add_effect(session, job)
-        reached("written", job)
-    reached("committed", job)
-    queue.complete(job)
-    reached("completed", job)
+    with_no_guard(queue, job, reached, add_effect)
 
 
 def unguarded(queue: PersistentQSQLAlchemy, job: Job, reached: Reached) -> None:
     """As `guarded`, without the guard."""
+    with_no_guard(queue, job, reached, replace_effect)
+
+
+def with_no_guard(
+    queue: PersistentQSQLAlchemy, job: Job, reached: Reached, leave: Callable[[Session, Job], None]
+) -> None:
     with Session(queue.engine) as session, session.begin():
-        replace_effect(session, job)
+        leave(session, job)
         reached("written", job)
     reached("committed", job)
     queue.complete(job)
