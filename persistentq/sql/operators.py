@@ -12,7 +12,7 @@ from persistentq.failure import describe
 from persistentq.job import UNFINISHED, Job, JobStatus, Outcome, QueueInfo, statuses_before
 from persistentq.selection import StatusFilter, check_pause, check_retention, check_statuses
 from persistentq.sql import statements
-from persistentq.sql.models import MICROSECOND, JobRow, PauseRow
+from persistentq.sql.models import LISTED, MICROSECOND, JobRow, PauseRow
 from persistentq.sql.readers import Readers, queue_info
 from persistentq.sql.rows import to_job
 from persistentq.sql.settling import finish, give_back, note, operable_row, wait
@@ -77,7 +77,7 @@ class Operators(Readers):
         limit: int = 1000,
     ) -> int:
         wanted = set(check_statuses(status) or JobStatus) & statuses_before("delete")
-        chosen = select(JobRow.id).where(JobRow.status.in_(sorted(wanted))).limit(check_limit(limit))
+        chosen = select(JobRow.id).where(LISTED, JobRow.status.in_(sorted(wanted))).limit(check_limit(limit))
         if queue is not None:
             chosen = chosen.where(JobRow.queue == check_queue(queue))
         if up_to is not None:

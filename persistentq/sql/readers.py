@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Label, bindparam, func, or_, select, type_coerce
+from sqlalchemy import Label, bindparam, func, or_, select, type_coerce
 
 from persistentq.checks import check_id, check_int, check_limit, check_queue
 from persistentq.errors import JobNotFound
@@ -15,6 +15,7 @@ from persistentq.job import ActivityBucket, Attempt, ConsumerInfo, Job, JobStatu
 from persistentq.selection import JobFilter, read_cursor
 from persistentq.sql.models import (
     EPOCH,
+    LISTED,
     MICROSECOND,
     READY_ORDER,
     AttemptRow,
@@ -65,7 +66,11 @@ class Readers(Transactions, PersistentQInterface):
         return [to_job(row) for row in rows]
 
     def count_jobs(self) -> dict[str, dict[JobStatus, int]]:
-        grouped = select(JobRow.queue, JobRow.status, func.count()).group_by(JobRow.queue, JobRow.status)
+        grouped = (
+            select(JobRow.queue, JobRow.status, func.count())
+            .where(LISTED)
+            .group_by(JobRow.queue, JobRow.status)
+        )
         with self._orm(read_only=True) as session:
             rows = session.execute(grouped).all()
         counts: dict[str, dict[JobStatus, int]] = {}
@@ -132,8 +137,8 @@ def queue_info(
     return QueueInfo(name=name, counts=counts, is_paused=is_paused, paused_until=until if is_paused else None)
 
 
-def _conditions(where: JobFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+def _conditions(where: JobFilter) -> list[Any]:
+    conditions: list[Any] = [LISTED]
     if where.status:
         conditions.append(JobRow.status.in_(where.status))
     if where.queue is not None:

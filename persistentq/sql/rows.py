@@ -178,6 +178,22 @@ def enqueued_job(values: Mapping[str, Any], job_id: int, created_at: int) -> Job
     )
 
 
+def changed(job: Job, row: JobRow) -> Job:
+    """Return the job as it is after its holder let go of it; its payload is as it was."""
+    return replace(
+        job,
+        status=JobStatus(row.status),
+        max_attempts=row.max_attempts,
+        run_at=row.run_at,
+        finished_at=row.finished_at,
+        lease_until=row.lease_until,
+        reserved_for=row.reserved_for,
+        cancel_requested=bool(row.cancel_requested),
+        error=row.error,
+        priority=row.priority,
+    )
+
+
 def renewed(job: Job, _job_id: int, lease_until: int, cancel_requested: int) -> Job:
     """Return the held job as it is after its lease was renewed; all else of it stays while it is held."""
     return replace(job, lease_until=moment(lease_until), cancel_requested=bool(cancel_requested))

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
+from sqlalchemy.orm import defer
 
 from persistentq.checks import check_id
 from persistentq.errors import JobNotFound, LeaseLost
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
+WITHOUT_PAYLOAD = (defer(JobRow.args), defer(JobRow.extra), defer(JobRow.result))
+"""Loads a row for a change that is not about its payload, which may have megabytes."""
+
+
 def held_row(session: Session, job: Job) -> JobRow:
     """Return the locked row of a job that is still held as `job` says: by that consumer, at that attempt.
 
@@ -26,6 +31,7 @@ def held_row(session: Session, job: Job) -> JobRow:
     # The fence: without the attempt, a consumer that came back under its old id could settle a later attempt.
     row = session.scalars(
         select(JobRow)
+        .options(*WITHOUT_PAYLOAD)
         .where(
             JobRow.id == job.id,
             JobRow.status == JobStatus.PROCESSING,

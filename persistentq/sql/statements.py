@@ -43,9 +43,9 @@ from persistentq.sql.models import (
     JobRow,
     PauseRow,
     database_now,
-    has_status,
     is_among,
     moment_of_transaction,
+    still_has_status,
 )
 from persistentq.sql.rows import CLAIMED, JOB_COLUMNS
 
@@ -54,6 +54,9 @@ if TYPE_CHECKING:
 
 
 NOW = moment_of_transaction()
+STILL_READY, STILL_WAITING, STILL_HELD = map(
+    still_has_status, (JobStatus.PENDING, JobStatus.SCHEDULED, JobStatus.PROCESSING)
+)
 
 
 GIVEN = ("task", "args", "queue", "priority")
@@ -144,7 +147,7 @@ def due(limit: int) -> Update:
     )
     return (
         update(JobRow)
-        .where(is_among(JobRow.id, chosen.scalar_subquery()), WAITING)
+        .where(is_among(JobRow.id, chosen.scalar_subquery()), STILL_WAITING)
         .values(status=word(JobStatus.PENDING))
     )
 
@@ -229,7 +232,11 @@ def claim(limit: int, *, calm: bool = False) -> Update:
     )
     return (
         update(JobRow)
-        .where(is_among(JobRow.id, first.scalar_subquery()), READY, *(~is_so for is_so in _overdue() if calm))
+        .where(
+            is_among(JobRow.id, first.scalar_subquery()),
+            STILL_READY,
+            *(~is_so for is_so in _overdue() if calm),
+        )
         .values(
             status=word(JobStatus.PROCESSING),
             attempt=JobRow.attempt + as_number(1),
@@ -250,7 +257,7 @@ def is_paused(queue: BindParameter[str]) -> Exists:
 
 def complete() -> Update:
     """G2: end a job that is still held by that consumer at that attempt."""
-    return update(JobRow).where(HELD, *_fence()).values(**DONE, result=bindparam("outcome", type_=Text))
+    return update(JobRow).where(STILL_HELD, *_fence()).values(**DONE, result=bindparam("outcome", type_=Text))
 
 
 DONE = {
@@ -265,17 +272,17 @@ DONE = {
 def complete_all(_facts: DialectFacts) -> Update:
     """As `complete`, for many jobs at once, without results."""
     held = arrays(HELD_TYPES)
-    return update(JobRow).where(HELD, *_fence(held)).values(**DONE, result=null())
+    return update(JobRow).where(STILL_HELD, *_fence(held)).values(**DONE, result=null())
 
 
 def completed() -> Select[int]:
     """The id of a job that this very attempt has completed already."""
-    return select(JobRow.id).where(has_status(JobStatus.DONE), *_fence())
+    return select(JobRow.id).where(still_has_status(JobStatus.DONE), *_fence())
 
 
 def guard() -> Update:
     """G2: write to the row of a held job, so that nobody can take it before the transaction ends."""
-    return update(JobRow).where(HELD, *_fence()).values(lease_until=JobRow.lease_until)
+    return update(JobRow).where(STILL_HELD, *_fence()).values(lease_until=JobRow.lease_until)
 
 
 def extend() -> Update:
@@ -292,7 +299,7 @@ def extend_all(_facts: DialectFacts) -> Update:
 def _extended(fence: list[ColumnElement[bool]], lease_us: ColumnElement[int]) -> Update:
     return (
         update(JobRow)
-        .where(HELD, *fence)
+        .where(STILL_HELD, *fence)
         .values(lease_until=NOW + lease_us)
         .returning(JobRow.id, JobRow.lease_until, JobRow.cancel_requested)
     )

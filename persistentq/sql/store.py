@@ -27,8 +27,8 @@ from persistentq.sql.models import MICROSECOND, ConsumerRow, JobRow
 from persistentq.sql.operators import Operators
 from persistentq.sql.prepared import BATCH, Prepared, Statements, as_arrays
 from persistentq.sql.repeating import repeating
-from persistentq.sql.rows import UNDECODABLE, claimed_jobs, renewed, to_job
-from persistentq.sql.settling import expire, finish, give_back, held_row, note, wait
+from persistentq.sql.rows import UNDECODABLE, changed, claimed_jobs, renewed
+from persistentq.sql.settling import WITHOUT_PAYLOAD, expire, finish, give_back, held_row, note, wait
 from persistentq.sql.transactions import Defaults
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class PersistentQSQLAlchemy(Operators):
         """Take back jobs whose lease ran out; return how many."""
         overdue = session.scalars(statements.expired(limit), {"now_us": self._facts.now_us()}).all()
         now = self._clock(session)
-        for row in session.scalars(select(JobRow).where(JobRow.id.in_(overdue))):
+        for row in session.scalars(select(JobRow).options(*WITHOUT_PAYLOAD).where(JobRow.id.in_(overdue))):
             expire(session, row, now)
         return len(overdue)
 
@@ -226,7 +226,7 @@ class PersistentQSQLAlchemy(Operators):
                 finish(row, JobStatus.FAILED, now, failure.message)
             else:
                 wait(row, JobStatus.SCHEDULED, run_at=now + pause, error=failure.message)
-            return to_job(row)
+            return changed(job, row)
 
     def snooze(self, job: Job, delay: timedelta) -> Job:
         pause = _delay(delay)
@@ -234,7 +234,7 @@ class PersistentQSQLAlchemy(Operators):
             row, now = held_row(session, job), self._clock(session)
             note(session, row, Outcome.SNOOZED, now)
             give_back(row, JobStatus.SCHEDULED, now, run_at=now + pause)
-            return to_job(row)
+            return changed(job, row)
 
     def release(self, jobs: Iterable[Job]) -> list[Job]:
         refused = []

@@ -12,13 +12,13 @@ from persistentq.sql import statements
 from persistentq.sql.prepared import Prepared
 
 FENCED = ["persistentq_jobs USING INTEGER PRIMARY KEY (rowid=?)"]
-OVERDUE = ["persistentq_lease (status=? AND lease_until<?)", "persistentq_due (status=? AND run_at<?)"]
+OVERDUE = ["persistentq_lease (lease_until<?)", "persistentq_due (run_at<?)"]
 BOUND = dict.fromkeys(
     ["of_queue", "by_consumer", "lease_us", "held_id", "held_by", "held_at", "outcome", "unique_key"]
 )
 PLANS: dict[str, tuple[Any, list[str]]] = {
-    "due": (statements.due(10), ["persistentq_due (status=? AND run_at<?)"]),
-    "expired": (statements.expired(10), ["persistentq_lease (status=? AND lease_until<?)"]),
+    "due": (statements.due(10), ["persistentq_due (run_at<?)"]),
+    "expired": (statements.expired(10), ["persistentq_lease (lease_until<?)"]),
     "claim": (
         statements.claim(10),
         ["persistentq_ready (queue=?)", "persistentq_reserved (reserved_for=? AND queue=?)"],
@@ -27,8 +27,8 @@ PLANS: dict[str, tuple[Any, list[str]]] = {
         statements.claim(10, calm=True),
         [
             "persistentq_ready (queue=?)",
-            "persistentq_lease (status=? AND lease_until<?)",
-            "persistentq_due (status=? AND run_at<?)",
+            "persistentq_lease (lease_until<?)",
+            "persistentq_due (run_at<?)",
         ],
     ),
     "beckoning": (

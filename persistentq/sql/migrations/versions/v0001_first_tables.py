@@ -87,13 +87,13 @@ def _index_jobs() -> None:
     order = [sa.desc(sa.column("priority")), "run_at", "id"]
     _partial("ready", ["queue", *order], "status = 'pending' AND reserved_for IS NULL")
     _partial("reserved", ["reserved_for", "queue", *order], "status = 'pending' AND reserved_for IS NOT NULL")
-    _partial("due", ["status", "run_at", "id"], "status = 'scheduled'")
-    _partial("lease", ["status", "lease_until"], "status = 'processing'")
+    _partial("due", ["run_at", "id"], "status = 'scheduled'")
+    _partial("lease", ["lease_until"], "status = 'processing'")
     unfinished = "unique_key IS NOT NULL AND status IN ('scheduled', 'pending', 'processing')"
     _partial("unique_key", ["unique_key"], unfinished, unique=True)
     _partial("finished", ["finished_at", "status"], "finished_at IS NOT NULL")
-    op.create_index("persistentq_by_status", JOBS, ["status", "id"])
-    op.create_index("persistentq_by_queue", JOBS, ["queue", "status", "id"])
+    _partial("by_status", ["status", "id"], "status || '' <> ''")
+    _partial("by_queue", ["queue", "status", "id"], "status || '' <> ''")
 
 
 def _partial(name: str, columns: list[Any], where: str, *, unique: bool = False) -> None:
