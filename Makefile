@@ -6,7 +6,7 @@ VENV := .venv/bin
 PYTEST ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop test check fix bench wheel
+.PHONY: help setup run stop test check fix docs bench wheel
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ fix: setup ## repair format and what else can be repaired without a person
 	@$(VENV)/ruff check --fix .
 	@$(VENV)/ruff format .
 	@$(VENV)/codespell --write-changes
+
+docs: setup ## write docs/reference/ anew from the docstrings
+	@$(VENV)/python scripts/reference.py
 
 bench: setup ## measure the queue beside hand-written loops, and write BENCHMARKS.md
 	@$(VENV)/python -m benchmarks --write

@@ -22,7 +22,16 @@ from persistentq.errors import InvalidArgument, InvalidTransition
 
 
 class JobStatus(StrEnum):
-    """Where a job stands. `failed` means that a person must look."""
+    """Where a job stands.
+
+    Attributes:
+        SCHEDULED: It waits for its time, be it for the first run or for another try.
+        PENDING: It is ready to be taken.
+        PROCESSING: A consumer holds it under a lease.
+        DONE: It was completed.
+        FAILED: Its attempts are spent, or it was given up: a person must look.
+        CANCELLED: An operator called it off.
+    """
 
     SCHEDULED = "scheduled"
     PENDING = "pending"
@@ -33,7 +42,17 @@ class JobStatus(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How one attempt ended."""
+    """How one attempt ended.
+
+    Attributes:
+        DONE: The job was completed.
+        FAILED: The consumer reported an error.
+        LOST: Its lease ran out: the consumer died or fell silent.
+        RELEASED: The consumer gave the job back unfinished, as it does when it stops.
+        SNOOZED: The consumer gave the job back for later.
+        TAKEN: An operator took the job from its consumer.
+        CANCELLED: None ends so today: that of a job which is cancelled while it runs ends as one of the others.
+    """
 
     DONE = "done"
     FAILED = "failed"
@@ -72,7 +91,10 @@ TRANSITIONS: tuple[Transition, ...] = (
     _arrow("resubmit", "failed cancelled", "pending"),
     _arrow("delete", "scheduled pending done failed cancelled", ""),
 )
-"""Every way a job may change. "cancel" leaves a processing job processing, with the request noted."""
+"""Every way a job may change, as (verb, statuses before, statuses after).
+
+"cancel" leaves a processing job processing, with the request noted; "delete" leads nowhere.
+"""
 
 UNFINISHED = frozenset({JobStatus.SCHEDULED, JobStatus.PENDING, JobStatus.PROCESSING})
 FINISHED = frozenset(JobStatus) - UNFINISHED
@@ -216,7 +238,18 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One attempt of a job; `outcome` and `ended_at` are None while it runs."""
+    """One attempt of a job.
+
+    Attributes:
+        attempt: Its number, as the job had it then.
+        consumer: Who held the job.
+        started_at: When it was claimed.
+        ended_at: When the attempt ended; None while it runs.
+        outcome: How it ended; None while it runs.
+        error_type: The name of the error's class, if it ended with one.
+        error: The error in one line, capped.
+        traceback: Where it was raised, capped.
+    """
 
     attempt: int
     consumer: str
@@ -272,7 +305,12 @@ class QueueInfo:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some jobs, and `next`: the cursor for those after them, or None at the end."""
+    """Some jobs, which it iterates over, and where those after them begin.
+
+    Attributes:
+        items: The jobs, in the order asked for; empty if there are none.
+        next: The cursor for the jobs after these, to be given as `after`; None at the end.
+    """
 
     items: tuple[Job, ...]
     next: str | None = None
@@ -286,7 +324,13 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ActivityBucket:
-    """What ended within one span of time: jobs that became done, and attempts that failed or were lost."""
+    """What ended within one span of time.
+
+    Attributes:
+        start: When the span begins; it lasts until the next one's start.
+        done: Jobs that became done.
+        failed: Attempts that failed or were lost.
+    """
 
     start: datetime
     done: int

@@ -49,6 +49,7 @@ class OperatorInterface(ABC):
         """Return jobs that match every filter given (see `JobFilter`), newest first.
 
         Args:
+            status: One or several of JobStatus or their names; None for all.
             limit: 1 to 1000.
             after: The `next` of an earlier page. Pages are stable: no job is repeated or passed over because of
                 jobs that come or go between two calls.

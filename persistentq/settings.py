@@ -105,9 +105,14 @@ class Settings:
     """What the processes need to know. Paths are absolute.
 
     Attributes:
-        db_file: The SQLite file, used if `db_url` is None.
+        db_file: QUEUE_DB_FILE: the SQLite file, used if `db_url` is None.
+        db_url: QUEUE_DB_URL.
+        lock_timeout: QUEUE_LOCK_TIMEOUT.
+        max_attempts: MAX_ATTEMPTS.
         lease: TIMEOUT_SECONDS.
         interval: INTERVAL_TIME.
+        job_files_dir: JOB_FILES_DIR.
+        consumer_id: CONSUMER_ID; None for one made anew at each start.
         env_file: The `.env` that was read, or None.
     """
 

@@ -40,6 +40,11 @@ _current: ContextVar[JobContext] = ContextVar("persistentq_job")
 def current_job() -> JobContext:
     """Return the context of the job that this code runs for.
 
+    Returns:
+        Its `job` is the job as it was claimed, of which `id` with `attempt` is a fencing token for outside systems.
+        Its `require_lease()` renews the lease, and raises LeaseLost if the job is no longer this consumer's; call it
+        before an effect that must not happen twice. It narrows the window, which only a transaction can close.
+
     Raises:
         LookupError: it does not run for a job.
     """
@@ -102,7 +107,17 @@ TASKS = Tasks()
 
 
 def task(name: str) -> Callable[[Function], Function]:
-    """Register the decorated function, plain or async, as the task `name`; the function itself is unchanged."""
+    """Register the decorated function, plain or async, as the task `name`; the function itself is unchanged.
+
+    A job's arguments are given to it by name. What it returns is the job's result, and what it raises ends the
+    attempt: with another try later, or for good if it is NoRetry.
+
+    Args:
+        name: What jobs call it: 1 to 200 printable characters without spaces.
+
+    Raises:
+        InvalidArgument: the name cannot be a task's, or another function has it.
+    """
 
     def register(function: Function) -> Function:
         TASKS.add(name, function)
