@@ -31,7 +31,7 @@ class Reference:
 
     def __init__(self, root: Path = ROOT) -> None:
         loader = griffe.GriffeLoader(search_paths=[root])
-        package = loader.load(PACKAGE)
+        package = loader.load(PACKAGE, try_relative_path=False)
         if not isinstance(package, griffe.Module):
             raise TypeError(f"{PACKAGE} is {package.kind.value}, not a package")
         loader.resolve_aliases()
