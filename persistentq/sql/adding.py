@@ -54,10 +54,24 @@ class Adding:
         """Return whether one statement stores all of these, whatever is there already."""
         if len(values) > 1 and not self._facts.has_arrays:
             return False
-        return not any("unique_key" in one for one in values)
+        return not any("unique_key" in one or self._is_large(one) for one in values)
+
+    def _is_large(self, values: dict[str, Any]) -> bool:
+        limit = self._facts.large_args
+        return limit is not None and len(values["args"]) >= limit
 
     def add(self, values: list[dict[str, Any]], cursor: Cursor) -> list[Job]:
         """Store jobs, and return them in order; one whose unique key is taken gives place to the job that has it."""
+        large = [(place, one["args"]) for place, one in enumerate(values) if self._is_large(one)]
+        for place, _ in large:
+            values[place]["args"] = ""
+        jobs = self._add_rows(values, cursor)
+        for place, payload in large:
+            if not jobs[place].duplicate:
+                cursor.count(self._sql.insert_payload, {"job_id": jobs[place].id, "payload": payload})
+        return jobs
+
+    def _add_rows(self, values: list[dict[str, Any]], cursor: Cursor) -> list[Job]:
         if (now := cursor.now_us) is not None:
             for one in values:
                 at = one["at"]

@@ -52,6 +52,8 @@ class DialectFacts(ABC):
         is_local: The database works within this process: its clock is ours, and a statement costs no trip.
         last_id: Asks for the id of the row inserted last, where the rows of one transaction are numbered without
             gaps; else None.
+        large_args: From how many characters on a job's arguments have a row of their own, as every change of a row
+            writes all of it anew; None where the database keeps large values apart by itself.
         has_skip_locked: A claim passes by rows that another transaction has locked; else writers come one by one.
         has_update_returning: UPDATE … RETURNING.
         has_partial_indexes: An index may have a condition, and so may a unique one.
@@ -62,6 +64,7 @@ class DialectFacts(ABC):
     insert: Callable[..., Any]
     is_local: bool = False
     last_id: Select[int] | None = None
+    large_args: int | None = None
     has_skip_locked: bool
     has_update_returning: bool
     has_partial_indexes: bool

@@ -18,12 +18,14 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    case,
     desc,
     event,
+    select,
     text,
 )
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import NullType, TypeDecorator
 
@@ -144,11 +146,24 @@ def _in(statuses: frozenset[JobStatus]) -> str:
     return ", ".join(f"'{status}'" for status in JobStatus if status in statuses)
 
 
+class PayloadRow(Base):
+    """Large arguments of one job, where the database would write them anew at each change of the job's row."""
+
+    __tablename__ = "persistentq_payloads"
+    __table_args__ = ({"sqlite_strict": True},)
+
+    job_id: Mapped[int] = mapped_column(
+        Int64, ForeignKey("persistentq_jobs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    args: Mapped[str]
+
+
 class JobRow(Base):
     """One job. Large columns come last, so that the others can be read without them.
 
-    `tags` stand between commas, as in `,vip,eu,`, so that one can be looked for; `extra` holds the job's metadata, a
-    name that SQLAlchemy keeps for itself.
+    `args` are empty where a PayloadRow has them; `whole_args` are the arguments wherever they are. `tags` stand
+    between commas, as in `,vip,eu,`, so that one can be looked for; `extra` holds the job's metadata, a name that
+    SQLAlchemy keeps for itself.
     """
 
     __tablename__ = "persistentq_jobs"
@@ -174,9 +189,22 @@ class JobRow(Base):
     backoff_cap_us: Mapped[int | None] = mapped_column(Int64)
     tags: Mapped[str] = mapped_column(default="")
     error: Mapped[str | None]
-    args: Mapped[str]
+    args: Mapped[str] = mapped_column()
     extra: Mapped[str | None] = mapped_column("metadata")
     result: Mapped[str | None]
+
+    whole_args: Mapped[str] = column_property(
+        case(
+            (
+                args == "",
+                select(PayloadRow.args)
+                .where(PayloadRow.job_id == id)
+                .correlate_except(PayloadRow)
+                .scalar_subquery(),
+            ),
+            else_=args,
+        )
+    )
 
     __table_args__ = (
         CheckConstraint(f"status IN ({_in(frozenset(JobStatus))})", "persistentq_known_status"),

@@ -43,6 +43,7 @@ class Statements:
     def __init__(self, facts: DialectFacts, dialect: Dialect) -> None:
         self._inserts: dict[tuple[str, ...], Prepared] = {}
         self._facts = facts
+        self.insert_payload = Prepared(statements.insert_payload(facts), dialect)
         self.unfinished = Prepared(statements.unfinished(), dialect)
         self.expired = Prepared(statements.expired(1), dialect)
         self.beckoning = Prepared(statements.beckoning(), dialect)

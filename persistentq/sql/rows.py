@@ -13,18 +13,20 @@ from persistentq.job import Attempt, Job, JobStatus, Outcome
 from persistentq.payload import decode_args, decode_result
 from persistentq.sql.models import EPOCH, MICROSECOND, AttemptRow, JobRow
 
-JOB_COLUMNS = JobRow.__table__.columns
+JOB_COLUMNS = dict(JobRow.__table__.columns.items()) | {"args": JobRow.whole_args.label("args")}
+"""A job's row, with the arguments wherever they are."""
+
 STATUSES = {status.value: status for status in JobStatus}
 _Draft = make_dataclass("_Draft", [field.name for field in fields(Job)], slots=True)
 UNDECODABLE = "the stored arguments are not a JSON object"
 
 
-def to_job(row: Any) -> Job:
-    """Return the job in `row`, a JobRow or a result row with JOB_COLUMNS; arguments that are not JSON show as {}."""
+def to_job(row: JobRow) -> Job:
+    """Return the job in `row`; arguments that are not JSON show as {}."""
     return Job(
         id=row.id,
         task=row.task,
-        args=decode_args(row.args) or {},
+        args=decode_args(row.whole_args) or {},
         queue=row.queue,
         priority=row.priority,
         status=JobStatus(row.status),
@@ -53,7 +55,7 @@ _KNOWN = {
 CLAIMED = [column for name, column in JOB_COLUMNS.items() if name not in _KNOWN]
 """What a claim answers; the rest of the job is known."""
 
-ARGS = CLAIMED.index(JOB_COLUMNS.args)
+ARGS = len(CLAIMED) - 2
 
 PROCESSING = JobStatus.PROCESSING
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-WITHOUT_PAYLOAD = (defer(JobRow.args), defer(JobRow.extra), defer(JobRow.result))
+WITHOUT_PAYLOAD = (defer(JobRow.args), defer(JobRow.whole_args), defer(JobRow.extra), defer(JobRow.result))
 """Loads a row for a change that is not about its payload, which may have megabytes."""
 
 

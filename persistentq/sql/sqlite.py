@@ -60,6 +60,8 @@ class SQLiteFacts(DialectFacts):
 
     insert = staticmethod(insert)
     is_local = True
+    # What a leaf of the tree holds beside its other rows: beyond that, a row continues on pages of its own.
+    large_args = 2000
     has_skip_locked = False
     has_update_returning = True
     has_partial_indexes = True

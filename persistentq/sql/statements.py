@@ -42,6 +42,7 @@ from persistentq.sql.models import (
     Int64,
     JobRow,
     PauseRow,
+    PayloadRow,
     database_now,
     is_among,
     moment_of_transaction,
@@ -88,6 +89,11 @@ def insert_job(facts: DialectFacts, given: Collection[str]) -> Any:
         added = added.on_conflict_do_nothing(index_elements=[JobRow.unique_key], index_where=UNIQUE_WHERE)
     # Where the time is given, the rest of the answer is known without asking, but for the id.
     return added if facts.is_local else added.returning(JobRow.id, JobRow.created_at)
+
+
+def insert_payload(facts: DialectFacts) -> Any:
+    """G1: the arguments of a job that was just inserted without them."""
+    return facts.insert(PayloadRow).values(job_id=bindparam("job_id"), args=bindparam("payload"))
 
 
 def _moments(at: ColumnElement[int], delay_us: ColumnElement[int]) -> dict[str, Any]:
@@ -327,7 +333,9 @@ def surplus(status: JobStatus, older_us: int | None, keep: int | None, limit: in
 
 def unfinished() -> Select[Any]:
     """The unfinished job that holds a unique key."""
-    return select(*JOB_COLUMNS).where(JobRow.unique_key == bindparam("unique_key", type_=Text), UNIQUE_WHERE)
+    return select(*JOB_COLUMNS.values()).where(
+        JobRow.unique_key == bindparam("unique_key", type_=Text), UNIQUE_WHERE
+    )
 
 
 HELD_TYPES: dict[str, Any] = {"held_id": BigInteger(), "held_by": Text(), "held_at": Integer()}

@@ -35,6 +35,7 @@ def upgrade() -> None:
     """Make the tables in a database that has none."""
     _make_jobs()
     _index_jobs()
+    _make_payloads()
     _make_the_others()
 
 
@@ -105,6 +106,21 @@ def _partial(name: str, columns: list[Any], where: str, *, unique: bool = False)
         unique=unique,
         sqlite_where=condition,
         postgresql_where=condition,
+    )
+
+
+def _make_payloads() -> None:
+    op.create_table(
+        "persistentq_payloads",
+        sa.Column(
+            "job_id",
+            INT64,
+            sa.ForeignKey(f"{JOBS}.id", ondelete="CASCADE"),
+            primary_key=True,
+            autoincrement=False,
+        ),
+        _text("args"),
+        sqlite_strict=True,
     )
 
 
