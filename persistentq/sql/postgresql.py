@@ -35,6 +35,10 @@ CONNECT = {
 IDLE_LIMIT_MS = 30_000
 """After so long without a statement our transaction is ended, lest a vanished host keep its jobs locked."""
 
+PLANNING = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material", "jit")
+"""Off for the hot statements: each has an index, and one that was planned once, while the table was nearly empty, must
+not read all of it later."""
+
 PREPARED_AFTER = 3
 """A statement of our own connection is planned by the server once, from its third run on."""
 
@@ -66,6 +70,7 @@ class PostgreSQLFacts(DialectFacts):
 
     _driver: Any
     _begin: str
+    _begin_hot: str
     _session: str
 
     def make_engine(
@@ -94,11 +99,15 @@ class PostgreSQLFacts(DialectFacts):
             f" SET LOCAL lock_timeout = {max(1, int(seconds * 1000))};"
             " SET LOCAL synchronous_commit = on"
         )
+        self._begin_hot = (
+            f"{self._begin}; SET LOCAL idle_in_transaction_session_timeout = {IDLE_LIMIT_MS};"
+            + ";".join(f" SET LOCAL {name} = off" for name in PLANNING)
+        )
         self._session = (
             "SET default_transaction_isolation = 'read committed';"
             f" SET lock_timeout = {max(1, int(seconds * 1000))};"
             f" SET idle_in_transaction_session_timeout = {IDLE_LIMIT_MS};"
-            " SET synchronous_commit = on"
+            " SET synchronous_commit = on;" + ";".join(f" SET {name} = off" for name in PLANNING)
         )
         event.listen(engine, "begin", self._begin_with_sqlalchemy)
         event.listen(engine, "checkout", _check)
@@ -153,7 +162,7 @@ class PostgreSQLFacts(DialectFacts):
         if is_own:
             cursor.execute("BEGIN")
         else:
-            cursor.execute(f"{self._begin}; SET LOCAL idle_in_transaction_session_timeout = {IDLE_LIMIT_MS}")
+            cursor.execute(self._begin_hot)
 
     def run_single(self, cursor: Any, attempt: Callable[[], Made]) -> Made:  # noqa: ARG002 - nothing to prepare
         return attempt()
