@@ -242,9 +242,10 @@ def has_status(status: JobStatus) -> ColumnElement[bool]:
 def still_has_status(status: JobStatus) -> ColumnElement[bool]:
     """Return the same condition for a job whose id is given, in a form that no index serves.
 
-    With statistics of a moment when no job had this status, PostgreSQL would search among all that have it by now.
+    With statistics of a moment when no job had this status, PostgreSQL would search among all that have it by now. And
+    of a coalesce it expects that it holds for every other row, so that it looks up each job by its id.
     """
-    return text(f"status || '' = '{status}'")  # type: ignore[return-value]
+    return text(f"coalesce(persistentq_jobs.status = '{status}', false)")  # type: ignore[return-value]
 
 
 READY, WAITING, HELD = map(has_status, (JobStatus.PENDING, JobStatus.SCHEDULED, JobStatus.PROCESSING))
