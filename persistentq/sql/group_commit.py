@@ -13,12 +13,12 @@ Made = TypeVar("Made")
 
 
 class _Waiting(Generic[Given, Made]):
-    """What one thread has given, and what came of it; `bell` is locked until there is news."""
+    """What one thread has given, and what came of it; `bell` is locked until it is done or has to lead."""
 
-    __slots__ = ("bell", "error", "given", "is_done", "made")
+    __slots__ = ("bell", "error", "given", "is_done", "leads", "made")
 
     def __init__(self, given: Given) -> None:
-        self.given, self.is_done = given, False
+        self.given, self.is_done, self.leads = given, False, False
         self.made: Made | None = None
         self.error: BaseException | None = None
         self.bell = Lock()
@@ -58,9 +58,13 @@ class Shared(Generic[Given, Made]):
                 return self._do([given])[0]
             finally:
                 self._hand_on()
-        self._wait(mine)
-        if not mine.is_done:
-            self._lead()
+        try:
+            self._wait(mine)
+            if not mine.is_done:
+                self._lead()
+        except BaseException:
+            self._leave(mine)
+            raise
         if mine.error is not None:
             raise mine.error
         return mine.made  # type: ignore[return-value]
@@ -73,25 +77,37 @@ class Shared(Generic[Given, Made]):
         """
         if mine.bell.acquire(timeout=self._patience):
             return
-        with self._guard, suppress(ValueError):
-            self._waiting.remove(mine)
-            raise self._late()
+        with self._guard:
+            if not mine.leads and mine in self._waiting:
+                raise self._late()
         # Somebody does our work already, or has just rung us to lead.
         mine.bell.acquire()
 
+    def _leave(self, mine: _Waiting[Given, Made]) -> None:
+        """Wait no longer, be it for an interrupt; whoever has been rung to lead lets the next one do it."""
+        with self._guard, suppress(ValueError):
+            self._waiting.remove(mine)
+            if mine.leads:
+                self._ring()
+
     def _hand_on(self) -> None:
         with self._guard:
-            if self._waiting:
-                self._waiting[0].bell.release()
-            else:
-                self._is_led = False
+            self._ring()
+
+    def _ring(self) -> None:
+        if self._waiting:
+            self._waiting[0].leads = True
+            self._waiting[0].bell.release()
+        else:
+            self._is_led = False
 
     def _lead(self) -> None:
         """Do the work of everybody who waits; the first of them is the thread that calls."""
-        with self._guard:
-            batch = list(self._waiting)
-            self._waiting.clear()
+        batch: list[_Waiting[Given, Made]] = []
         try:
+            with self._guard:
+                batch = list(self._waiting)
+                self._waiting.clear()
             for one, made in zip(batch, self._do([one.given for one in batch]), strict=True):
                 one.made = made
         except Exception as error:
