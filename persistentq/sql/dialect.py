@@ -50,6 +50,7 @@ class DialectFacts(ABC):
     Attributes:
         insert: The dialect's `insert`, which knows `on_conflict_do_nothing`.
         is_local: The database works within this process: its clock is ours, and a statement costs no trip.
+        joins_only_own: A session joins only if it is one of the queue's engine; known once the engine is made.
         last_id: Asks for the id of the row inserted last, where the rows of one transaction are numbered without
             gaps; else None.
         large_args: From how many characters on a job's arguments have a row of their own, as every change of a row
@@ -63,6 +64,7 @@ class DialectFacts(ABC):
 
     insert: Callable[..., Any]
     is_local: bool = False
+    joins_only_own: bool = False
     last_id: Select[int] | None = None
     large_args: int | None = None
     has_skip_locked: bool

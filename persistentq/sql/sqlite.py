@@ -78,6 +78,8 @@ class SQLiteFacts(DialectFacts):
         elif not path.is_file():
             raise DatabaseMissing(str(path))
         driver, file, seconds = choose_driver(), FileIdentity(path), lock_timeout.total_seconds()
+        # A foreign connection would checkpoint when it likes.
+        self.joins_only_own = not is_safe(driver.sqlite_version_info)
         engine = create_engine(
             url.set(drivername="sqlite", database=str(path)),
             module=driver,
@@ -95,8 +97,7 @@ class SQLiteFacts(DialectFacts):
 
         @event.listens_for(engine, "connect")
         def prepare(connection: Any, _record: object) -> None:
-            guarded = not is_safe(driver.sqlite_version_info)
-            _prepare(connection, driver, Deadline(max(seconds, 1.0)), guarded=guarded)
+            _prepare(connection, driver, Deadline(max(seconds, 1.0)), guarded=self.joins_only_own)
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:

@@ -126,6 +126,11 @@ class Transactions:
         if ours.Error is not theirs.Error:
             problem = "is not on the queue's database driver; make it from the queue's `engine`"
             raise InvalidArgument("session", session, problem)
+        if self._facts.joins_only_own and bind.engine.pool is not self._engine.pool:
+            problem = (
+                "is not one of the queue's `engine`, without whose rules this SQLite may corrupt the file"
+            )
+            raise InvalidArgument("session", session, problem)
         return session.connection() if isinstance(session, Session) else session
 
     @contextmanager

@@ -93,20 +93,36 @@ def test_every_connection_keeps_the_rules(queue: PersistentQSQLAlchemy) -> None:
         connection.close()
 
 
-def test_on_an_unsafe_sqlite_nobody_checkpoints_unguarded(path: Path, system_sqlite: None) -> None:
-    if is_safe(sqlite3.sqlite_version_info):
-        pytest.fail(
-            "this test wants a standard library with an unsafe SQLite; run it on such a machine or adapt it"
-        )
+@pytest.fixture
+def unsafe_sqlite(system_sqlite: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The standard library's SQLite, taken for one with the WAL-reset bug on every machine."""
+    monkeypatch.setattr(sqlite, "is_safe", lambda version: False)
+
+
+def test_on_an_unsafe_sqlite_nobody_checkpoints_unguarded(path: Path, unsafe_sqlite: None) -> None:
     with PersistentQSQLAlchemy(f"sqlite:///{path}") as queue, queue.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar() == 0
 
 
+def test_on_an_unsafe_sqlite_no_foreign_connection_joins(path: Path, unsafe_sqlite: None) -> None:
+    """It would checkpoint when it likes."""
+    foreign = create_engine(f"sqlite:///{path}", module=sqlite3)
+    with PersistentQSQLAlchemy(f"sqlite:///{path}") as queue:
+        with (
+            Session(foreign) as session,
+            pytest.raises(InvalidArgument, match="not one of the queue's `engine`"),
+        ):
+            queue.enqueue("any.task", session=session)
+        with Session(queue.engine.execution_options(any_option=1)) as session, session.begin():
+            queue.enqueue("any.task", session=session)
+        assert len(queue.list_jobs()) == 1
+    foreign.dispose()
+
+
 def test_the_guarded_checkpoint_bounds_the_wal(
-    path: Path, system_sqlite: None, monkeypatch: pytest.MonkeyPatch
+    path: Path, unsafe_sqlite: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """G1: nothing is lost while the maintainer checkpoints beside four writing threads."""
-    monkeypatch.setattr(sqlite, "is_safe", lambda version: False)
     monkeypatch.setattr(sqlite, "CHECKPOINT_AT", 256 * 1024)
     wal = Path(f"{path}-wal")
     stored: list[int] = []
