@@ -27,6 +27,8 @@ def encode_args(args: Mapping[str, Any], name: str = "args") -> str:
         PayloadError: not a mapping with string keys, not JSON, NaN or infinity, a NUL or a lone surrogate in a
             string, deeper than 64 levels, or more than 1 MiB of UTF-8.
     """
+    if type(args) is dict:
+        return _encode(name, args)
     if not isinstance(args, Mapping):
         raise PayloadError(name, args, "is not a mapping of names to values")
     return _encode(name, dict(args))

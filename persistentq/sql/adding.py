@@ -54,15 +54,19 @@ class Adding:
         """Return whether one statement stores all of these, whatever is there already."""
         if len(values) > 1 and not self._facts.has_arrays:
             return False
-        return not any("unique_key" in one or self._is_large(one) for one in values)
+        return not any("unique_key" in one for one in values) and not self._large(values)
 
-    def _is_large(self, values: dict[str, Any]) -> bool:
+    def _large(self, values: Sequence[dict[str, Any]]) -> list[tuple[int, str]]:
+        """Return the places of those whose arguments have a row of their own, and the arguments."""
         limit = self._facts.large_args
-        return limit is not None and len(values["args"]) >= limit
+        if limit is None:
+            return []
+        return [(place, one["args"]) for place, one in enumerate(values) if len(one["args"]) >= limit]
 
     def add(self, values: list[dict[str, Any]], cursor: Cursor) -> list[Job]:
         """Store jobs, and return them in order; one whose unique key is taken gives place to the job that has it."""
-        large = [(place, one["args"]) for place, one in enumerate(values) if self._is_large(one)]
+        if not (large := self._large(values)):
+            return self._add_rows(values, cursor)
         for place, _ in large:
             values[place]["args"] = ""
         jobs = self._add_rows(values, cursor)

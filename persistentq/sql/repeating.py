@@ -36,7 +36,7 @@ def repeating(store: type[Store]) -> type[Store]:
 def _again(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def call(self: Transactions, *args: Any, **kwargs: Any) -> Any:
-        if kwargs.get("session") is not None:
+        if self._facts.is_local or kwargs.get("session") is not None:
             return method(self, *args, **kwargs)
         args, kwargs = tuple(map(_kept, args)), {key: _kept(value) for key, value in kwargs.items()}
         deadline: Deadline | None = None

@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
-from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -35,7 +34,6 @@ WAL_LIMIT = 64 * 1024 * 1024
 CHECKPOINT_AT = 4 * 1024 * 1024
 
 
-@lru_cache
 def is_safe(version: tuple[int, ...]) -> bool:
     """Return whether this SQLite has the fix for the WAL-reset bug (sqlite.org, release notes of 3.51.3)."""
     if version[:2] == (3, 50):
@@ -150,7 +148,7 @@ class SQLiteFacts(DialectFacts):
         cursor.connection.file.check()
 
     def after_write(self, engine: Engine) -> None:
-        if is_safe(engine.dialect.loaded_dbapi.sqlite_version_info):
+        if not self.joins_only_own:
             return
         # The write is committed: whatever prevents the checkpoint now, a later one will do it.
         with suppress(OSError, DBAPIError, StorageError):
