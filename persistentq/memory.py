@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 from persistentq.backoff import DEFAULT
@@ -61,7 +61,7 @@ class PersistentQMemory(MemoryReaders):
         if new.unique_key is not None and (holder := self._holder(new.unique_key)):
             return replace(holder, duplicate=True)
         now = self._now()
-        run_at = new.run_at or now + (new.delay or timedelta(0))
+        run_at = new.run_at.astimezone(UTC) if new.run_at else now + (new.delay or timedelta(0))
         self._last_id += 1
         job = Job(
             id=self._last_id,
