@@ -52,7 +52,7 @@ def test_the_database_stands_as_the_model_does(url: str, part: int) -> None:
             lambda: SameAsMemory(queues),  # type: ignore[arg-type]
             settings=settings(
                 max_examples=EXAMPLES,
-                stateful_step_count=20,
+                stateful_step_count=16,
                 deadline=None,
                 derandomize=False,
                 print_blob=True,
