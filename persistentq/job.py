@@ -85,7 +85,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     _arrow("expire", "processing", "pending failed cancelled"),
     _arrow("snooze", "processing", "scheduled cancelled"),
     _arrow("release", "processing", "pending cancelled"),
-    _arrow("assign", "scheduled pending processing", "scheduled pending"),
+    _arrow("assign", "scheduled pending processing", "scheduled pending cancelled"),
     _arrow("cancel", "scheduled pending processing", "cancelled processing"),
     _arrow("mark-failed", "scheduled pending processing", "failed"),
     _arrow("resubmit", "failed cancelled", "pending"),
