@@ -15,16 +15,21 @@ from persistentq.sql.prepared import Prepared, Statements, as_arrays
 from persistentq.sql.rows import enqueued_job, from_driver
 from persistentq.sql.statements import JOB_TYPES, OPTIONAL
 
-PLAIN = 8
+PLAIN = 9
 """How many values describe a new job without any optional one."""
 
 
-def row_values(new: NewJob, max_attempts: int) -> dict[str, Any]:
-    """Return what to store; an optional value is absent where the job has none."""
+def row_values(new: NewJob, max_attempts: int, large_args: int | None) -> dict[str, Any]:
+    """Return what to store; an optional value is absent where the job has none.
+
+    Arguments of `large_args` characters and more are its `payload`, which has a row of its own.
+    """
     args = encode_args(new.args)
+    is_large = large_args is not None and len(args) >= large_args
     values = {
         "task": new.task,
-        "args": args,
+        "args": "" if is_large else args,
+        "payload": args if is_large else None,
         "own_args": copy_args(new.args, args),
         "queue": new.queue,
         "priority": new.priority,
@@ -54,25 +59,14 @@ class Adding:
         """Return whether one statement stores all of these, whatever is there already."""
         if len(values) > 1 and not self._facts.has_arrays:
             return False
-        return not any("unique_key" in one for one in values) and not self._large(values)
-
-    def _large(self, values: Sequence[dict[str, Any]]) -> list[tuple[int, str]]:
-        """Return the places of those whose arguments have a row of their own, and the arguments."""
-        limit = self._facts.large_args
-        if limit is None:
-            return []
-        return [(place, one["args"]) for place, one in enumerate(values) if len(one["args"]) >= limit]
+        return not any("unique_key" in one or one["payload"] is not None for one in values)
 
     def add(self, values: list[dict[str, Any]], cursor: Cursor) -> list[Job]:
         """Store jobs, and return them in order; one whose unique key is taken gives place to the job that has it."""
-        if not (large := self._large(values)):
-            return self._add_rows(values, cursor)
-        for place, _ in large:
-            values[place]["args"] = ""
         jobs = self._add_rows(values, cursor)
-        for place, payload in large:
-            if not jobs[place].duplicate:
-                cursor.count(self._sql.insert_payload, {"job_id": jobs[place].id, "payload": payload})
+        for one, job in zip(values, jobs, strict=True):
+            if one["payload"] is not None and not job.duplicate:
+                cursor.count(self._sql.insert_payload, {"job_id": job.id, "payload": one["payload"]})
         return jobs
 
     def _add_rows(self, values: list[dict[str, Any]], cursor: Cursor) -> list[Job]:

@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedColumn, column_property, mapped_column
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import NullType, TypeDecorator
 
@@ -146,15 +146,20 @@ def _in(statuses: frozenset[JobStatus]) -> str:
     return ", ".join(f"'{status}'" for status in JobStatus if status in statuses)
 
 
+def _of_job() -> MappedColumn[int]:
+    """Return the key column of a table whose rows go with their job."""
+    return mapped_column(
+        Int64, ForeignKey("persistentq_jobs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+
+
 class PayloadRow(Base):
     """Large arguments of one job, where the database would write them anew at each change of the job's row."""
 
     __tablename__ = "persistentq_payloads"
     __table_args__ = ({"sqlite_strict": True},)
 
-    job_id: Mapped[int] = mapped_column(
-        Int64, ForeignKey("persistentq_jobs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    )
+    job_id: Mapped[int] = _of_job()
     args: Mapped[str]
 
 
@@ -291,9 +296,7 @@ class AttemptRow(Base):
 
     __tablename__ = "persistentq_attempts"
 
-    job_id: Mapped[int] = mapped_column(
-        Int64, ForeignKey("persistentq_jobs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    )
+    job_id: Mapped[int] = _of_job()
     attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     consumer: Mapped[str]
     started_at: Mapped[datetime]

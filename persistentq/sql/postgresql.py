@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -94,21 +94,12 @@ class PostgreSQLFacts(DialectFacts):
             raise ConfigurationError("QUEUE_DB_URL", "postgresql", "the settings", problem) from error
         self._driver = engine.dialect.loaded_dbapi
         # One statement of several, so that it costs no more trips than BEGIN. LOCAL: it ends with the transaction.
-        self._begin = (
-            "BEGIN ISOLATION LEVEL READ COMMITTED;"
-            f" SET LOCAL lock_timeout = {max(1, int(seconds * 1000))};"
-            " SET LOCAL synchronous_commit = on"
-        )
-        self._begin_hot = (
-            f"{self._begin}; SET LOCAL idle_in_transaction_session_timeout = {IDLE_LIMIT_MS};"
-            + ";".join(f" SET LOCAL {name} = off" for name in PLANNING)
-        )
-        self._session = (
-            "SET default_transaction_isolation = 'read committed';"
-            f" SET lock_timeout = {max(1, int(seconds * 1000))};"
-            f" SET idle_in_transaction_session_timeout = {IDLE_LIMIT_MS};"
-            " SET synchronous_commit = on;" + ";".join(f" SET {name} = off" for name in PLANNING)
-        )
+        shared = {"lock_timeout": max(1, int(seconds * 1000)), "synchronous_commit": "on"}
+        hot = shared | _idle_limit() | dict.fromkeys(PLANNING, "off")
+        begin = "BEGIN ISOLATION LEVEL READ COMMITTED; "
+        self._begin = begin + _set("SET LOCAL", shared)
+        self._begin_hot = begin + _set("SET LOCAL", hot)
+        self._session = _set("SET", hot | {"default_transaction_isolation": "'read committed'"})
         event.listen(engine, "begin", self._begin_with_sqlalchemy)
         event.listen(engine, "checkout", _check)
         drop_connections_after_fork(engine)
@@ -183,10 +174,18 @@ class PostgreSQLFacts(DialectFacts):
         begin = self._begin
         if READONLY in options:
             # Ours. An application's transaction may be idle for as long as it likes.
-            begin += f"; SET LOCAL idle_in_transaction_session_timeout = {IDLE_LIMIT_MS}"
+            begin += f"; {_set('SET LOCAL', _idle_limit())}"
         if options.get(READONLY):
             begin += "; SET TRANSACTION READ ONLY"
         connection.exec_driver_sql(begin)
+
+
+def _idle_limit() -> dict[str, object]:
+    return {"idle_in_transaction_session_timeout": IDLE_LIMIT_MS}
+
+
+def _set(word: str, settings: Mapping[str, object]) -> str:
+    return "; ".join(f"{word} {name} = {value}" for name, value in settings.items())
 
 
 def _check(connection: Any, _record: object, _proxy: object) -> None:

@@ -54,8 +54,12 @@ class Statements:
         self.guard = Prepared(statements.guard(), dialect)
         self.last_id = None if facts.last_id is None else Prepared(facts.last_id, dialect)
         self.insert_all, self.complete_all, self.extend_all = (
-            (Prepared(make(facts), dialect) if facts.has_arrays else None)
-            for make in (statements.insert_jobs, statements.complete_all, statements.extend_all)
+            Prepared(statement, dialect) if facts.has_arrays else None
+            for statement in (
+                statements.insert_jobs(facts),
+                statements.complete_all(),
+                statements.extend_all(),
+            )
         )
         self._claims: dict[tuple[int, bool], Prepared] = {}
         self._dialect = dialect

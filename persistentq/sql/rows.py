@@ -40,9 +40,9 @@ def to_job(row: JobRow) -> Job:
         consumer=row.consumer,
         reserved_for=row.reserved_for,
         unique_key=row.unique_key,
-        tags=tuple(filter(None, row.tags.split(","))),
-        metadata=decode_args(_metadata(row)) or {},
-        backoff=_backoff(row),
+        tags=_tags(row.tags),
+        metadata=decode_args(row.extra) or {},
+        backoff=_backoff(row.backoff_base_us, row.backoff_cap_us),
         result=decode_result(row.result),
         error=row.error,
         cancel_requested=bool(row.cancel_requested),
@@ -55,9 +55,7 @@ _KNOWN = {
 CLAIMED = [column for name, column in JOB_COLUMNS.items() if name not in _KNOWN]
 """What a claim answers; the rest of the job is known."""
 
-ARGS = len(CLAIMED) - 2
-
-PROCESSING = JobStatus.PROCESSING
+_ARGS = [column.name for column in CLAIMED].index("args")
 
 
 def claimed_jobs(rows: list[Any], queue: str, consumer: str) -> tuple[list[Job], list[Job]]:
@@ -66,7 +64,7 @@ def claimed_jobs(rows: list[Any], queue: str, consumer: str) -> tuple[list[Job],
     jobs = [_claimed_job(row, queue, consumer) for row in rows]
     if all(job.args for job in jobs):
         return jobs, []
-    broken = {row[0] for row in rows if decode_args(row[ARGS]) is None}
+    broken = {row[0] for row in rows if decode_args(row[_ARGS]) is None}
     return [job for job in jobs if job.id not in broken], [job for job in jobs if job.id in broken]
 
 
@@ -85,7 +83,7 @@ def _claimed_job(row: Sequence[Any], queue: str, consumer: str) -> Job:
         decode_args(args) or {},
         queue,
         priority,
-        PROCESSING,
+        JobStatus.PROCESSING,
         attempt,
         max_attempts,
         moment(created_at),
@@ -96,9 +94,9 @@ def _claimed_job(row: Sequence[Any], queue: str, consumer: str) -> Job:
         consumer,
         None,
         unique_key,
-        tuple(filter(None, tags.split(","))) if tags else (),
+        _tags(tags) if tags else (),
         (decode_args(metadata) or {}) if metadata else {},
-        None if base_us is None else Backoff(base_us * MICROSECOND, cap_us * MICROSECOND),
+        _backoff(base_us, cap_us),
         None,
         error,
         False,
@@ -136,9 +134,9 @@ def from_driver(row: Sequence[Any]) -> Job:
         consumer,
         reserved_for,
         unique_key,
-        tuple(filter(None, tags.split(","))) if tags else (),
+        _tags(tags) if tags else (),
         (decode_args(metadata) or {}) if metadata else {},
-        None if base_us is None else Backoff(base_us * MICROSECOND, cap_us * MICROSECOND),
+        _backoff(base_us, cap_us),
         decode_result(result),
         error,
         bool(cancel_requested),
@@ -149,7 +147,7 @@ def from_driver(row: Sequence[Any]) -> Job:
 def enqueued_job(values: Mapping[str, Any], job_id: int, created_at: int) -> Job:
     """Return the job that was just stored from these values; id and time are what the database answered."""
     find = values.get
-    base_us, tags, extra = find("backoff_base_us"), find("tags"), find("extra")
+    tags, extra = find("tags"), find("extra")
     at = values["at"]
     run_at = created_at + values["delay_us"] if at is None else at
     created = moment(created_at)
@@ -170,9 +168,9 @@ def enqueued_job(values: Mapping[str, Any], job_id: int, created_at: int) -> Job
         None,
         None,
         find("unique_key"),
-        tuple(filter(None, tags.split(","))) if tags else (),
+        _tags(tags) if tags else (),
         decode_args(extra) if extra else {},
-        None if base_us is None else Backoff(base_us * MICROSECOND, values["backoff_cap_us"] * MICROSECOND),
+        _backoff(find("backoff_base_us"), find("backoff_cap_us")),
         None,
         None,
         False,
@@ -196,7 +194,7 @@ def changed(job: Job, row: JobRow) -> Job:
     )
 
 
-def renewed(job: Job, _job_id: int, lease_until: int, cancel_requested: int) -> Job:
+def renewed(job: Job, lease_until: int, cancel_requested: int) -> Job:
     """Return the held job as it is after its lease was renewed; all else of it stays while it is held."""
     return replace(job, lease_until=moment(lease_until), cancel_requested=bool(cancel_requested))
 
@@ -213,15 +211,14 @@ def quick_job(*values: Any) -> Job:
     return finished
 
 
-def _metadata(row: Any) -> str | None:
-    text: str | None = row.extra if isinstance(row, JobRow) else row.metadata
-    return text
+def _tags(stored: str) -> tuple[str, ...]:
+    return tuple(filter(None, stored.split(",")))
 
 
-def _backoff(row: Any) -> Backoff | None:
-    if row.backoff_base_us is None or row.backoff_cap_us is None:
+def _backoff(base_us: int | None, cap_us: int | None) -> Backoff | None:
+    if base_us is None or cap_us is None:
         return None
-    return Backoff(row.backoff_base_us * MICROSECOND, row.backoff_cap_us * MICROSECOND)
+    return Backoff(base_us * MICROSECOND, cap_us * MICROSECOND)
 
 
 def to_attempt(row: AttemptRow) -> Attempt:

@@ -88,22 +88,16 @@ class TurnTaking:
         self.file.check()
 
     def _in_turn(self, attempt: Callable[[], Made]) -> Made:
-        try:
-            return attempt()
-        except self.driver.OperationalError as error:
-            if "locked" not in str(error):
-                raise
-        return self._wait_for_turn(attempt)
-
-    def _wait_for_turn(self, attempt: Callable[[], Made]) -> Made:
-        deadline = Deadline(self.lock_timeout)
-        while not deadline.passed:
-            deadline.pause(pause_after(self.lock_timeout - deadline.remaining))
+        deadline: Deadline | None = None
+        while deadline is None or not deadline.passed:
+            if deadline is not None:
+                deadline.pause(pause_after(self.lock_timeout - deadline.remaining))
             try:
                 return attempt()
             except self.driver.OperationalError as error:
                 if "locked" not in str(error):
                     raise
+            deadline = deadline or Deadline(self.lock_timeout)
         raise LockTimeout(str(self.file.path))
 
     def _let_sqlite_wait(self, execute: Callable[[str], object], *, wanted: bool) -> None:

@@ -275,7 +275,7 @@ DONE = {
 }
 
 
-def complete_all(_facts: DialectFacts) -> Update:
+def complete_all() -> Update:
     """As `complete`, for many jobs at once, without results."""
     held = arrays(HELD_TYPES)
     return update(JobRow).where(STILL_HELD, *_fence(held)).values(**DONE, result=null())
@@ -296,7 +296,7 @@ def extend() -> Update:
     return _extended(_fence(), bindparam("lease_us", type_=BigInteger))
 
 
-def extend_all(_facts: DialectFacts) -> Update:
+def extend_all() -> Update:
     """As `extend`, for many jobs at once."""
     held = arrays({**HELD_TYPES, "lease_us": BigInteger()})
     return _extended(_fence(held), held.lease_us)

@@ -97,7 +97,8 @@ class PersistentQSQLAlchemy(Operators):
     def enqueue_many(
         self, jobs: Iterable[NewJob], *, session: Session | Connection | None = None
     ) -> list[Job]:
-        values = [row_values(new, self._defaults.max_attempts) for new in jobs]
+        attempts, large = self._defaults.max_attempts, self._facts.large_args
+        values = [row_values(new, attempts, large) for new in jobs]
         if not values:
             return []
         if session is not None:
@@ -106,8 +107,6 @@ class PersistentQSQLAlchemy(Operators):
 
     def _add_all(self, batch: list[list[dict[str, Any]]]) -> list[list[Job]]:
         """Store the jobs of several calls in one transaction; return those of each call."""
-        if len(batch) == 1:
-            return [self._run(partial(self._adding.add, batch[0]), single=self._adding.is_single(batch[0]))]
         every = list(chain.from_iterable(batch))
         jobs = iter(self._run(partial(self._adding.add, every), single=self._adding.is_single(every)))
         return [list(islice(jobs, len(values))) for values in batch]
@@ -261,7 +260,7 @@ class PersistentQSQLAlchemy(Operators):
                 return cursor.rows(every, as_arrays(values, values[0]))
             return [row for one in values for row in cursor.rows(self._sql.extend, one)]
 
-        held = {row[0]: row for row in self._run(renew, single=self._facts.has_arrays)}
+        held = {job_id: rest for job_id, *rest in self._run(renew, single=self._facts.has_arrays)}
         return [renewed(job, *held[job.id]) for job in given if job.id in held]
 
     def guard(self, job: Job, *, session: Session | Connection) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from persistentq import PersistentQSQLAlchemy
 from persistentq.sql import statements
-from persistentq.sql.postgresql import PostgreSQLFacts
 from persistentq.sql.prepared import Prepared
 from tests.contract.conftest import emptied
 
@@ -68,12 +67,12 @@ PLANS: dict[str, tuple[Any, dict[str, Any], set[str]]] = {
         {"persistentq_lease", "persistentq_due", "persistentq_ready", "persistentq_reserved"},
     ),
     "complete_all": (
-        statements.complete_all(PostgreSQLFacts()),
+        statements.complete_all(),
         {name: [value] * 100 for name, value in FENCE.items()},
         {"persistentq_jobs_pkey"},
     ),
     "extend_all": (
-        statements.extend_all(PostgreSQLFacts()),
+        statements.extend_all(),
         {name: [value] * 100 for name, value in (FENCE | {"lease_us": 1}).items()},
         {"persistentq_jobs_pkey"},
     ),

@@ -109,16 +109,15 @@ def _partial(name: str, columns: list[Any], where: str, *, unique: bool = False)
     )
 
 
+def _of_job() -> sa.Column[int]:
+    job = sa.ForeignKey(f"{JOBS}.id", ondelete="CASCADE")
+    return sa.Column("job_id", INT64, job, primary_key=True, autoincrement=False)
+
+
 def _make_payloads() -> None:
     op.create_table(
         "persistentq_payloads",
-        sa.Column(
-            "job_id",
-            INT64,
-            sa.ForeignKey(f"{JOBS}.id", ondelete="CASCADE"),
-            primary_key=True,
-            autoincrement=False,
-        ),
+        _of_job(),
         _text("args"),
         sqlite_strict=True,
     )
@@ -127,13 +126,7 @@ def _make_payloads() -> None:
 def _make_the_others() -> None:
     op.create_table(
         "persistentq_attempts",
-        sa.Column(
-            "job_id",
-            INT64,
-            sa.ForeignKey(f"{JOBS}.id", ondelete="CASCADE"),
-            primary_key=True,
-            autoincrement=False,
-        ),
+        _of_job(),
         sa.Column("attempt", sa.Integer, primary_key=True, autoincrement=False),
         _text("consumer"),
         _int64("started_at"),
