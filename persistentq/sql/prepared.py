@@ -44,6 +44,7 @@ class Statements:
         self._inserts: dict[tuple[str, ...], Prepared] = {}
         self._facts = facts
         self.insert_payload = Prepared(statements.insert_payload(facts), dialect)
+        self.payload = Prepared(statements.payload(), dialect)
         self.unfinished = Prepared(statements.unfinished(), dialect)
         self.expired = Prepared(statements.expired(1), dialect)
         self.beckoning = Prepared(statements.beckoning(), dialect)

@@ -52,10 +52,10 @@ def to_job(row: JobRow) -> Job:
 _KNOWN = {
     "queue", "status", "reserved_for", "budget", "consumer", "cancel_requested", "finished_at", "result",
 }  # fmt: skip
-CLAIMED = [column for name, column in JOB_COLUMNS.items() if name not in _KNOWN]
-"""What a claim answers; the rest of the job is known."""
+CLAIMED = [column for name, column in JobRow.__table__.columns.items() if name not in _KNOWN]
+"""What a claim answers; the rest of the job is known, and a payload kept apart is asked for afterwards."""
 
-_ARGS = [column.name for column in CLAIMED].index("args")
+ARGS = [column.name for column in CLAIMED].index("args")
 
 
 def claimed_jobs(rows: list[Any], queue: str, consumer: str) -> tuple[list[Job], list[Job]]:
@@ -64,7 +64,7 @@ def claimed_jobs(rows: list[Any], queue: str, consumer: str) -> tuple[list[Job],
     jobs = [_claimed_job(row, queue, consumer) for row in rows]
     if all(job.args for job in jobs):
         return jobs, []
-    broken = {row[0] for row in rows if decode_args(row[_ARGS]) is None}
+    broken = {row[0] for row in rows if decode_args(row[ARGS]) is None}
     return [job for job in jobs if job.id not in broken], [job for job in jobs if job.id in broken]
 
 

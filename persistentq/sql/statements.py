@@ -96,6 +96,11 @@ def insert_payload(facts: DialectFacts) -> Any:
     return facts.insert(PayloadRow).values(job_id=bindparam("job_id"), args=bindparam("payload"))
 
 
+def payload() -> Select[str]:
+    """The arguments of a job that has them in a row of their own."""
+    return select(PayloadRow.args).where(PayloadRow.job_id == bindparam("job_id", type_=Int64))
+
+
 def _moments(at: ColumnElement[int], delay_us: ColumnElement[int]) -> dict[str, Any]:
     """Return when a new job came, when it is ready, and what that makes it, as the database works it out."""
     run_at = func.coalesce(at, NOW + delay_us)

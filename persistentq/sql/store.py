@@ -3,42 +3,39 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import URL, Connection, select
-from sqlalchemy.exc import SQLAlchemyError
-
 from persistentq.backoff import DEFAULT
 from persistentq.checks import check_consumer, check_int, check_limit, check_queue, check_span, check_text
 from persistentq.errors import LeaseLost, LockTimeout
 from persistentq.failure import describe
-from persistentq.job import FORGET_AFTER, LONGEST_DELAY, LONGEST_LEASE, Job, JobStatus, NewJob, Outcome
+from persistentq.job import FORGET_AFTER, LONGEST_DELAY, Job, JobStatus, NewJob, Outcome
 from persistentq.payload import encode_result
 from persistentq.sql import statements
 from persistentq.sql.adding import Adding, row_values
-from persistentq.sql.dialect import Progress
+from persistentq.sql.claiming import Claiming
 from persistentq.sql.group_commit import Shared
-from persistentq.sql.hot import Cursor, HotPath, joined
-from persistentq.sql.models import MICROSECOND, ConsumerRow, JobRow
-from persistentq.sql.operators import Operators
-from persistentq.sql.prepared import BATCH, Prepared, Statements, as_arrays
+from persistentq.sql.hot import Cursor
+from persistentq.sql.models import MICROSECOND, ConsumerRow
+from persistentq.sql.prepared import Prepared, as_arrays
 from persistentq.sql.repeating import repeating
-from persistentq.sql.rows import UNDECODABLE, changed, claimed_jobs, renewed
-from persistentq.sql.settling import WITHOUT_PAYLOAD, expire, finish, give_back, held_row, note, wait
+from persistentq.sql.rows import changed, renewed
+from persistentq.sql.settling import finish, give_back, held_row, note, wait
 from persistentq.sql.transactions import Defaults
 
 if TYPE_CHECKING:
+    from sqlalchemy import URL, Connection
     from sqlalchemy.orm import Session
 
 Made = TypeVar("Made")
 
 
 @repeating
-class PersistentQSQLAlchemy(Operators):
+class PersistentQSQLAlchemy(Claiming):
     """A queue in a database, through the SQLAlchemy ORM. Safe to use from many threads and processes.
 
     Args:
@@ -62,35 +59,13 @@ class PersistentQSQLAlchemy(Operators):
         lock_timeout: timedelta = timedelta(seconds=10),
     ) -> None:
         super().__init__(url, Defaults(max_attempts, lease), lock_timeout, create=create)
-        patience = lock_timeout.total_seconds()
-        self._hot = HotPath(self._engine, self._facts, patience)
-        self._sql = Statements(self._facts, self._engine.dialect)
         self._adding = Adding(self._facts, self._sql)
+        patience = lock_timeout.total_seconds()
         self._add_shared = Shared(self._add_all, patience, lambda: LockTimeout(self._location))
 
     def close(self) -> None:
         self._hot.close()
         self._engine.dispose()
-
-    def _run(
-        self,
-        work: Callable[[Cursor], Made],
-        session: Session | Connection | None = None,
-        *,
-        single: bool = False,
-    ) -> Made:
-        """Do `work` in one transaction of our own, or within the caller's, which the caller commits.
-
-        Args:
-            single: The work is one statement.
-        """
-        if session is not None:
-            return work(joined(self._joined(session), self._facts))
-        progress = Progress()
-        try:
-            return self._hot.run(work, progress, single=single)
-        except (SQLAlchemyError, self._driver_error) as error:
-            raise self._told(error, progress) from error
 
     # --- producers
 
@@ -112,74 +87,6 @@ class PersistentQSQLAlchemy(Operators):
         return [list(islice(jobs, len(values))) for values in batch]
 
     # --- consumers
-
-    def dequeue(
-        self,
-        consumer: str,
-        queues: Sequence[str] = ("default",),
-        limit: int = 1,
-        lease: timedelta | None = None,
-    ) -> list[Job]:
-        check_consumer(consumer)
-        check_limit(limit)
-        names, span = [check_queue(name) for name in dict.fromkeys(queues)], self._lease_us(lease)
-
-        if len(names) == 1:
-            values = {"of_queue": names[0], "by_consumer": consumer, "lease_us": span}
-            calm = self._sql.claim(limit, calm=True)
-            if rows := self._run(lambda cursor: cursor.rows(calm, values), single=True):
-                return self._startable(*claimed_jobs(rows, names[0], consumer))
-            if not self._run(lambda cursor: cursor.rows(self._sql.beckoning, values), single=True):
-                return []
-        return self._claim(names, consumer, limit, span)
-
-    def _claim(self, names: list[str], consumer: str, limit: int, span: int) -> list[Job]:
-        """Take back what is overdue, make ready what is due, and claim."""
-
-        def claim(cursor: Cursor, *, reap: bool) -> tuple[list[Job], list[Job]] | None:
-            if reap and cursor.rows(self._sql.expired, {}):
-                return None
-            cursor.count(self._sql.due, {})
-            jobs: list[Job] = []
-            broken: list[Job] = []
-            for name in names:
-                if (room := limit - len(jobs) - len(broken)) > 0:
-                    values = {"of_queue": name, "by_consumer": consumer, "lease_us": span}
-                    rows = cursor.rows(self._sql.claim(room), values)
-                    found, unreadable = claimed_jobs(rows, name, consumer)
-                    jobs += found
-                    broken += unreadable
-            return jobs, broken
-
-        claimed = self._run(partial(claim, reap=True))
-        if claimed is None:
-            with self._orm() as session:
-                self._reap(session, BATCH)
-            claimed = self._run(partial(claim, reap=False)) or ([], [])
-        return self._startable(*claimed)
-
-    def _reap(self, session: Session, limit: int) -> int:
-        """Take back jobs whose lease ran out; return how many."""
-        overdue = session.scalars(statements.expired(limit), {"now_us": self._facts.now_us()}).all()
-        now = self._clock(session)
-        for row in session.scalars(select(JobRow).options(*WITHOUT_PAYLOAD).where(JobRow.id.in_(overdue))):
-            expire(session, row, now)
-        return len(overdue)
-
-    def _startable(self, jobs: list[Job], broken: list[Job]) -> list[Job]:
-        """Return the jobs that a task can run with, after ending those whose stored arguments are not JSON."""
-        if broken:
-            with self._orm() as session:
-                now, failure = self._clock(session), describe(UNDECODABLE)
-                for job in broken:
-                    row = held_row(session, job)
-                    note(session, row, Outcome.FAILED, now, failure)
-                    finish(row, JobStatus.FAILED, now, failure.message)
-        return jobs
-
-    def _lease_us(self, lease: timedelta | None) -> int:
-        span = check_span("lease", lease or self._defaults.lease, timedelta(milliseconds=1), LONGEST_LEASE)
-        return span // MICROSECOND
 
     def complete(self, job: Job, result: Any = None, *, session: Session | Connection | None = None) -> None:
         values = {**_identity(job), "outcome": encode_result(result)}
