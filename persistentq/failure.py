@@ -17,8 +17,10 @@ class Failure(NamedTuple):
     traceback: str | None
 
 
-def describe(error: BaseException | str) -> Failure:
+def describe(error: BaseException | Failure | str) -> Failure:
     """Return what is kept of `error`; never raises, whatever the error's own methods do."""
+    if isinstance(error, Failure):
+        return error
     if isinstance(error, str):
         return Failure("Error", _text(error, MESSAGE_CHARS), None)
     try:

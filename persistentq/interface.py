@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from persistentq.backoff import Backoff
 from persistentq.job import Job, NewJob
 from persistentq.operator_interface import OperatorInterface
+from persistentq.settlement import Settlement, Turn
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -177,6 +179,47 @@ class PersistentQInterface(OperatorInterface):
 
         Returns:
             The jobs that were refused because their lease was lost; empty if none. May be repeated.
+        """
+
+    @abstractmethod
+    def turn(  # noqa: PLR0913 - what a consumer says and asks at once, all by name
+        self,
+        consumer: str,
+        *,
+        settled: Sequence[Settlement] = (),
+        held: Sequence[Job] = (),
+        watch: bool = False,
+        queues: Sequence[str] = ("default",),
+        limit: int = 0,
+        lease: timedelta | None = None,
+    ) -> Turn:
+        """Settle what ended, renew what runs, see what is to be cancelled, and claim: a consumer's turn.
+
+        What is said of jobs and what is claimed is committed together; only where something is overdue, or stored
+        arguments cannot be decoded, does the claim follow in a transaction of its own. May be repeated: a completion
+        that was made already is accepted, any other word that was heard already is refused and changes nothing.
+
+        Args:
+            settled: Each is heard as the method of the same name is, and refused if its job is not held any more;
+                `cancel` makes the job cancelled, with the reason as its error.
+            held: The jobs whose leases to renew, as `extend` does.
+            watch: Whether to see which of the consumer's jobs are to be cancelled.
+            queues: As for `dequeue`.
+            limit: 0 to 1000 jobs to claim.
+            lease: For the renewed and the claimed; None for the queue's default.
+        """
+
+    @abstractmethod
+    def completing(self, job: Job, result: Any = None) -> AbstractContextManager[Session]:
+        """Give a Session on the queue's database for the effects of a held job, which commit with its completion.
+
+        The job is marked done at the end of the block, in the Session's transaction; if the block raises, or the
+        lease was lost, nothing of it is kept.
+
+        Raises:
+            LeaseLost: at the end: as for `complete`.
+            PayloadError: at the beginning: the result is not bounded JSON.
+            InvalidArgument: this queue is not in a database.
         """
 
     @abstractmethod

@@ -51,7 +51,7 @@ class Outcome(StrEnum):
         RELEASED: The consumer gave the job back unfinished, as it does when it stops.
         SNOOZED: The consumer gave the job back for later.
         TAKEN: An operator took the job from its consumer.
-        CANCELLED: None ends so today: that of a job which is cancelled while it runs ends as one of the others.
+        CANCELLED: The consumer called the job off, as its task or an operator wanted.
     """
 
     DONE = "done"

@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 from persistentq.backoff import DEFAULT
-from persistentq.checks import MAX_ID, check_consumer, check_id, check_limit, check_queue, check_span
-from persistentq.errors import InvalidArgument, LeaseLost, UniqueKeyTaken
-from persistentq.failure import Failure, describe, worker_died
+from persistentq.checks import check_consumer, check_limit, check_queue, check_span
+from persistentq.errors import InvalidArgument, LeaseLost
+from persistentq.failure import Failure, worker_died
 from persistentq.job import (
     FORGET_AFTER,
     LONGEST_LEASE,
-    UNFINISHED,
     ConsumerInfo,
     Job,
     JobStatus,
     NewJob,
     Outcome,
-    QueueInfo,
-    require_before,
-    statuses_before,
 )
-from persistentq.memory_readers import MemoryReaders, running_attempt
-from persistentq.payload import decode_args, decode_result, encode_args, encode_result
-from persistentq.selection import StatusFilter, check_pause, check_retention, check_statuses
+from persistentq.memory_operators import MemoryOperators
+from persistentq.payload import decode_args, decode_result, encode_args
+from persistentq.settlement import Settlement, Turn, Verb
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.orm import Session
 
 
-class PersistentQMemory(MemoryReaders):
+class PersistentQMemory(MemoryOperators):
     """A queue that lives and dies with its process; for tests, and as the meaning of the contract.
 
     Args:
@@ -82,14 +79,6 @@ class PersistentQMemory(MemoryReaders):
         self._budgets[job.id] = job.max_attempts
         return self._put(job)
 
-    def _holder(self, unique_key: str) -> Job | None:
-        held = (job for job in self._jobs.values() if job.status in UNFINISHED)
-        return next((job for job in held if job.unique_key == unique_key), None)
-
-    def _put(self, job: Job, **changes: Any) -> Job:
-        self._jobs[job.id] = job = replace(job, **changes)
-        return job
-
     # --- consumers
 
     def dequeue(
@@ -127,53 +116,69 @@ class PersistentQMemory(MemoryReaders):
 
     def complete(self, job: Job, result: Any = None, *, session: Session | Connection | None = None) -> None:
         self._refuse(session)
-        stored = decode_result(encode_result(result))
-        with self._lock:
-            current = self._jobs.get(job.id)
-            if current and _same_attempt(current, job) and current.status == JobStatus.DONE:
-                return
-            self._finish(self._held(job), JobStatus.DONE, result=stored, error=None)
+        self._settle(Settlement.complete(job, result))
 
     def complete_many(self, jobs: Iterable[Job]) -> list[Job]:
-        return self._refused(jobs, self.complete)
+        return self._refused([Settlement(job, Verb.COMPLETE) for job in jobs])
+
+    def completing(self, job: Job, result: Any = None) -> AbstractContextManager[Session]:  # noqa: ARG002
+        problem = "cannot be had: this queue is not in a database"
+        raise InvalidArgument("session", f"of job {job.id}", problem)
 
     def fail(
         self,
         job: Job,
-        error: BaseException | str,
+        error: BaseException | Failure | str,
         *,
         retry: bool = True,
         delay: timedelta | None = None,
     ) -> Job:
-        failure = describe(error)
-        with self._lock:
-            held = self._held(job)
-            self._note(held, Outcome.FAILED, failure)
-            if held.cancel_requested:
-                return self._finish(held, JobStatus.CANCELLED, error=failure.message)
-            if not retry or held.attempt >= held.max_attempts:
-                return self._finish(held, JobStatus.FAILED, error=failure.message)
-            wait = (held.backoff or DEFAULT).delay(held.attempt, random.random()) if delay is None else delay
-            return self._wait(held, JobStatus.SCHEDULED, run_at=self._now() + wait, error=failure.message)
+        return self._settle(Settlement.fail(job, error, retry=retry, delay=delay))
 
     def snooze(self, job: Job, delay: timedelta) -> Job:
-        with self._lock:
-            held = self._held(job)
-            self._note(held, Outcome.SNOOZED)
-            return self._give_back(held, JobStatus.SCHEDULED, run_at=self._now() + delay)
+        return self._settle(Settlement.snooze(job, delay))
 
     def release(self, jobs: Iterable[Job]) -> list[Job]:
-        return self._refused(jobs, self._release)
+        return self._refused([Settlement.release(job) for job in jobs])
 
-    def _release(self, job: Job) -> None:
-        held = self._held(job)
-        self._note(held, Outcome.RELEASED)
-        self._give_back(held, JobStatus.PENDING)
+    def _settle(self, word: Settlement) -> Job:
+        with self._lock:
+            if word.verb is Verb.COMPLETE:
+                return self._complete(word)
+            held, pause = self._held(word.job), word.delay or timedelta(0)
+            match word.verb:
+                case Verb.FAIL:
+                    return self._fail(held, word)
+                case Verb.SNOOZE:
+                    self._note(held, Outcome.SNOOZED)
+                    return self._give_back(held, JobStatus.SCHEDULED, run_at=self._now() + pause)
+                case Verb.RELEASE:
+                    self._note(held, Outcome.RELEASED)
+                    return self._give_back(held, JobStatus.PENDING)
+                case Verb.CANCEL:
+                    self._note(held, Outcome.CANCELLED, word.failure)
+                    return self._finish(
+                        held, JobStatus.CANCELLED, error=word.failure and word.failure.message
+                    )
 
-    def _give_back(self, held: Job, status: JobStatus, **changes: Any) -> Job:
+    def _complete(self, word: Settlement) -> Job:
+        current = self._jobs.get(word.job.id)
+        if current and _same_attempt(current, word.job) and current.status == JobStatus.DONE:
+            return current
+        result = decode_result(word.result)
+        return self._finish(self._held(word.job), JobStatus.DONE, result=result, error=None)
+
+    def _fail(self, held: Job, word: Settlement) -> Job:
+        message = word.failure and word.failure.message
+        self._note(held, Outcome.FAILED, word.failure)
         if held.cancel_requested:
-            return self._finish(held, JobStatus.CANCELLED)
-        return self._wait(held, status, max_attempts=held.max_attempts + 1, **changes)
+            return self._finish(held, JobStatus.CANCELLED, error=message)
+        if not word.retry or held.attempt >= held.max_attempts:
+            return self._finish(held, JobStatus.FAILED, error=message)
+        pause = word.delay
+        if pause is None:
+            pause = (held.backoff or DEFAULT).delay(held.attempt, random.random())
+        return self._wait(held, JobStatus.SCHEDULED, run_at=self._now() + pause, error=message)
 
     def extend(self, jobs: Iterable[Job], lease: timedelta | None = None) -> list[Job]:
         span = self._span(lease)
@@ -191,34 +196,40 @@ class PersistentQMemory(MemoryReaders):
             raise LeaseLost(job.id, job.consumer or "", job.attempt)
         return self._jobs[job.id]
 
-    def _refused(self, jobs: Iterable[Job], settle: Callable[[Job], None]) -> list[Job]:
+    def _refused(self, words: Iterable[Settlement]) -> list[Job]:
         refused = []
         with self._lock:
-            for job in jobs:
+            for word in words:
                 try:
-                    settle(job)
+                    self._settle(word)
                 except LeaseLost:
-                    refused.append(job)
+                    refused.append(word.job)
         return refused
 
-    def _note(self, held: Job, outcome: Outcome, failure: Failure | None = None) -> None:
-        kind, message, trace = failure or (None, None, None)
-        ended = replace(
-            running_attempt(held),
-            ended_at=self._now(),
-            outcome=outcome,
-            error_type=kind,
-            error=message,
-            traceback=trace,
-        )
-        self._history.setdefault(held.id, []).append(ended)
-
-    def _finish(self, job: Job, status: JobStatus, **changes: Any) -> Job:
-        cleared = {"lease_until": None, "reserved_for": None, "cancel_requested": False}
-        return self._put(job, status=status, finished_at=self._now(), **cleared, **changes)
-
-    def _wait(self, job: Job, status: JobStatus, **changes: Any) -> Job:
-        return self._put(job, status=status, lease_until=None, **changes)
+    def turn(  # noqa: PLR0913 - as in the contract
+        self,
+        consumer: str,
+        *,
+        settled: Sequence[Settlement] = (),
+        held: Sequence[Job] = (),
+        watch: bool = False,
+        queues: Sequence[str] = ("default",),
+        limit: int = 0,
+        lease: timedelta | None = None,
+    ) -> Turn:
+        check_consumer(consumer)
+        with self._lock:
+            refused = self._refused(settled)
+            kept = {(job.id, job.attempt) for job in self.extend(held, lease)}
+            asked = {
+                job.id for job in self._jobs.values() if job.cancel_requested and job.consumer == consumer
+            }
+            return Turn(
+                refused,
+                [job for job in held if (job.id, job.attempt) not in kept],
+                frozenset(asked if watch else ()),
+                self.dequeue(consumer, queues, limit, lease) if limit else [],
+            )
 
     def guard(self, job: Job, *, session: Session | Connection) -> None:
         self._refuse(session)
@@ -276,117 +287,6 @@ class PersistentQMemory(MemoryReaders):
             self._finish(job, JobStatus.FAILED, error=failure.message)
         else:
             self._wait(job, JobStatus.PENDING, error=failure.message)
-
-    # --- operators
-
-    def resubmit(self, job_id: int) -> Job:
-        with self._lock:
-            job = self._operable(job_id, "resubmit")
-            if job.unique_key is not None and self._holder(job.unique_key):
-                raise UniqueKeyTaken(job.id, job.unique_key)
-            budget = job.attempt + self._budgets[job.id]
-            return self._wait(
-                job, JobStatus.PENDING, run_at=self._now(), finished_at=None, max_attempts=budget
-            )
-
-    def cancel(self, job_id: int) -> Job:
-        with self._lock:
-            job = self._operable(job_id, "cancel")
-            if job.status == JobStatus.PROCESSING:
-                return self._put(job, cancel_requested=True)
-            return self._finish(job, JobStatus.CANCELLED)
-
-    def mark_failed(self, job_id: int, reason: str) -> Job:
-        failure = describe(reason)
-        with self._lock:
-            job = self._operable(job_id, "mark-failed")
-            if job.status == JobStatus.PROCESSING:
-                self._note(job, Outcome.TAKEN, failure)
-            return self._finish(job, JobStatus.FAILED, error=failure.message)
-
-    def assign_job(self, job_id: int, consumer: str | None) -> Job:
-        name = None if consumer is None else check_consumer(consumer)
-        with self._lock:
-            job = self._operable(job_id, "assign")
-            if job.status != JobStatus.PROCESSING:
-                return self._put(job, reserved_for=name)
-            self._note(job, Outcome.TAKEN)
-            taken = self._give_back(job, JobStatus.PENDING)
-            return taken if taken.status == JobStatus.CANCELLED else self._put(taken, reserved_for=name)
-
-    def delete_job(self, job_id: int) -> None:
-        with self._lock:
-            self._drop(self._operable(job_id, "delete"))
-
-    def _drop(self, job: Job) -> None:
-        del self._jobs[job.id], self._budgets[job.id]
-        self._history.pop(job.id, None)
-
-    def delete_jobs(
-        self,
-        *,
-        status: StatusFilter = None,
-        queue: str | None = None,
-        up_to: int | None = None,
-        limit: int = 1000,
-    ) -> int:
-        check_limit(limit)
-        highest = MAX_ID if up_to is None else check_id(up_to)
-        wanted = check_statuses(status) or tuple(JobStatus)
-        with self._lock:
-            chosen = [
-                job
-                for job in self._jobs.values()
-                if job.status in wanted
-                and job.status in statuses_before("delete")
-                and (queue is None or job.queue == queue)
-                and job.id <= highest
-            ][:limit]
-            for job in chosen:
-                self._drop(job)
-            return len(chosen)
-
-    def prune_jobs(
-        self,
-        status: JobStatus | str,
-        *,
-        older_than: timedelta | None = None,
-        keep: int | None = None,
-        limit: int = 1000,
-    ) -> int:
-        wanted = check_retention(status, older_than, keep)
-        check_limit(limit)
-        with self._lock:
-            last_first = sorted(
-                (job for job in self._jobs.values() if job.status == wanted and job.finished_at),
-                key=lambda job: (job.finished_at, job.id),
-                reverse=True,
-            )
-            surplus = last_first[keep:] if keep is not None else []
-            cutoff = None if older_than is None else self._now() - older_than
-            old = [job for job in last_first if cutoff and job.finished_at and job.finished_at < cutoff]
-            chosen = sorted(
-                {job.id: job for job in surplus + old}.values(), key=lambda job: (job.finished_at, job.id)
-            )
-            for job in chosen[:limit]:
-                self._drop(job)
-            return len(chosen[:limit])
-
-    def pause_queue(self, queue: str, *, lasting: timedelta | None = None) -> QueueInfo:
-        name, span = check_queue(queue), check_pause(lasting)
-        with self._lock:
-            self._pauses[name] = None if span is None else self._now() + span
-            return self._queue_info(name, self.count_jobs().get(name, {}))
-
-    def resume_queue(self, queue: str) -> QueueInfo:
-        with self._lock:
-            self._pauses.pop(check_queue(queue), None)
-            return self._queue_info(queue, self.count_jobs().get(queue, {}))
-
-    def _operable(self, job_id: int, verb: str) -> Job:
-        job = self.get_job(job_id)
-        require_before(verb, job.id, job.status)
-        return job
 
 
 def _copied(value: Mapping[str, Any], name: str = "args") -> dict[str, Any]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sqlalchemy import URL, Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from persistentq.checks import check_consumer, check_limit, check_queue, check_span
-from persistentq.failure import describe
-from persistentq.job import LONGEST_LEASE, Job, JobStatus, Outcome
+from persistentq.job import LONGEST_LEASE, Job
+from persistentq.settlement import Settlement
 from persistentq.sql import statements
 from persistentq.sql.dialect import Progress
 from persistentq.sql.hot import Cursor, HotPath, joined
@@ -20,13 +20,30 @@ from persistentq.sql.models import MICROSECOND, JobRow
 from persistentq.sql.operators import Operators
 from persistentq.sql.prepared import BATCH, Statements
 from persistentq.sql.rows import ARGS, UNDECODABLE, claimed_jobs
-from persistentq.sql.settling import WITHOUT_PAYLOAD, expire, finish, held_row, note
+from persistentq.sql.settling import WITHOUT_PAYLOAD, expire, settle
 from persistentq.sql.transactions import Defaults
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 Made = TypeVar("Made")
+
+
+Rows = tuple[str, list[Any]]
+"""A queue, and the rows that were claimed from it."""
+
+
+class Claim(NamedTuple):
+    """What is claimed; `lease_us` in microseconds."""
+
+    consumer: str
+    queues: tuple[str, ...]
+    limit: int
+    lease_us: int
+
+    def values(self, queue: str) -> dict[str, Any]:
+        """Return what a claim from this queue binds."""
+        return {"of_queue": queue, "by_consumer": self.consumer, "lease_us": self.lease_us}
 
 
 class Claiming(Operators):
@@ -64,45 +81,55 @@ class Claiming(Operators):
         limit: int = 1,
         lease: timedelta | None = None,
     ) -> list[Job]:
-        check_consumer(consumer)
-        check_limit(limit)
-        names, span = [check_queue(name) for name in dict.fromkeys(queues)], self._lease_us(lease)
+        claim = self._claim_of(consumer, queues, limit, lease)
+        calmly = partial(self._claim_rows, claim, calm=True)
+        return self._claimed(claim, self._run(calmly, single=len(claim.queues) == 1))
 
-        if len(names) == 1:
-            values = {"of_queue": names[0], "by_consumer": consumer, "lease_us": span}
-            calm = self._sql.claim(limit, calm=True)
-            if rows := self._run(lambda cursor: cursor.rows(calm, values), single=True):
-                if self._is_apart(rows):
-                    rows = self._run(lambda cursor: self._whole(cursor, rows), single=True)
-                return self._startable(*claimed_jobs(rows, names[0], consumer))
-            if not self._run(lambda cursor: cursor.rows(self._sql.beckoning, values), single=True):
-                return []
-        return self._claim(names, consumer, limit, span)
+    def _claim_of(self, consumer: str, queues: Sequence[str], limit: int, lease: timedelta | None) -> Claim:
+        names = tuple(check_queue(name) for name in dict.fromkeys(queues))
+        return Claim(check_consumer(consumer), names, check_limit(limit), self._lease_us(lease))
 
-    def _claim(self, names: list[str], consumer: str, limit: int, span: int) -> list[Job]:
+    def _claimed(self, claim: Claim, found: list[Rows]) -> list[Job]:
+        """Return the jobs of a calm claim; if it had none, look whether there are any, or will be."""
+        if any(rows for _, rows in found):
+            if self._is_apart(found):
+                found = self._run(partial(self._whole, found), single=True)
+            return self._startable(claim, found)
+        is_ready = self._sql.beckoning
+        for name in claim.queues:
+            values = claim.values(name)
+            if self._run(lambda cursor, values=values: cursor.rows(is_ready, values), single=True):  # type: ignore[misc]
+                return self._claim(claim)
+        return []
+
+    def _claim(self, claim: Claim) -> list[Job]:
         """Take back what is overdue, make ready what is due, and claim."""
-
-        def claim(cursor: Cursor, *, reap: bool) -> tuple[list[Job], list[Job]] | None:
-            if reap and cursor.rows(self._sql.expired, {}):
-                return None
-            cursor.count(self._sql.due, {})
-            jobs: list[Job] = []
-            broken: list[Job] = []
-            for name in names:
-                if (room := limit - len(jobs) - len(broken)) > 0:
-                    values = {"of_queue": name, "by_consumer": consumer, "lease_us": span}
-                    rows = self._whole(cursor, cursor.rows(self._sql.claim(room), values))
-                    found, unreadable = claimed_jobs(rows, name, consumer)
-                    jobs += found
-                    broken += unreadable
-            return jobs, broken
-
-        claimed = self._run(partial(claim, reap=True))
-        if claimed is None:
+        found = self._run(partial(self._make_ready_and_claim, claim))
+        if found is None:
             with self._orm() as session:
                 self._reap(session, BATCH)
-            claimed = self._run(partial(claim, reap=False)) or ([], [])
-        return self._startable(*claimed)
+            found = self._run(partial(self._make_ready_and_claim, claim, reaped=True)) or []
+        return self._startable(claim, found)
+
+    def _make_ready_and_claim(
+        self, claim: Claim, cursor: Cursor, *, reaped: bool = False
+    ) -> list[Rows] | None:
+        """Return what was claimed; None, and nothing is done, if jobs must be taken back before."""
+        if not reaped and cursor.rows(self._sql.expired, {}):
+            return None
+        cursor.count(self._sql.due, {})
+        return self._whole(self._claim_rows(claim, cursor, calm=False), cursor)
+
+    def _claim_rows(self, claim: Claim, cursor: Cursor, *, calm: bool) -> list[Rows]:
+        """Claim from each queue in turn as long as there is room; `calm` as for the statement."""
+        found: list[Rows] = []
+        room = claim.limit
+        for name in claim.queues:
+            if room > 0:
+                rows = cursor.rows(self._sql.claim(room, calm=calm), claim.values(name))
+                found.append((name, rows))
+                room -= len(rows)
+        return found
 
     def _reap(self, session: Session, limit: int) -> int:
         """Take back jobs whose lease ran out; return how many."""
@@ -112,32 +139,39 @@ class Claiming(Operators):
             expire(session, row, now)
         return len(overdue)
 
-    def _startable(self, jobs: list[Job], broken: list[Job]) -> list[Job]:
+    def _startable(self, claim: Claim, found: list[Rows]) -> list[Job]:
         """Return the jobs that a task can run with, after ending those whose stored arguments are not JSON."""
+        jobs: list[Job] = []
+        broken: list[Job] = []
+        for name, rows in found:
+            readable, unreadable = claimed_jobs(rows, name, claim.consumer)
+            jobs += readable
+            broken += unreadable
         if broken:
             with self._orm() as session:
-                now, failure = self._clock(session), describe(UNDECODABLE)
+                now = self._clock(session)
                 for job in broken:
-                    row = held_row(session, job)
-                    note(session, row, Outcome.FAILED, now, failure)
-                    finish(row, JobStatus.FAILED, now, failure.message)
+                    settle(session, Settlement.fail(job, UNDECODABLE, retry=False), now)
         return jobs
 
     def _lease_us(self, lease: timedelta | None) -> int:
         span = check_span("lease", lease or self._defaults.lease, timedelta(milliseconds=1), LONGEST_LEASE)
         return span // MICROSECOND
 
-    def _is_apart(self, rows: list[Any]) -> bool:
-        return self._facts.large_args is not None and not all(row[ARGS] for row in rows)
+    def _is_apart(self, found: list[Rows]) -> bool:
+        return self._facts.large_args is not None and not all(row[ARGS] for _, rows in found for row in rows)
 
-    def _whole(self, cursor: Cursor, rows: list[Any]) -> list[Any]:
+    def _whole(self, found: list[Rows], cursor: Cursor) -> list[Rows]:
         """Return the claimed rows with the arguments that have a row of their own.
 
         Not through the claim itself: SQLite copies what RETURNING answers several times over.
         """
-        if not self._is_apart(rows):
-            return rows
-        return [row if row[ARGS] else self._with_payload(cursor, row) for row in rows]
+        if not self._is_apart(found):
+            return found
+        return [
+            (name, [row if row[ARGS] else self._with_payload(cursor, row) for row in rows])
+            for name, rows in found
+        ]
 
     def _with_payload(self, cursor: Cursor, row: Any) -> Any:
         found = cursor.rows(self._sql.payload, {"job_id": row[0]})

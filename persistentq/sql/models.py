@@ -255,6 +255,7 @@ def still_has_status(status: JobStatus) -> ColumnElement[bool]:
 
 READY, WAITING, HELD = map(has_status, (JobStatus.PENDING, JobStatus.SCHEDULED, JobStatus.PROCESSING))
 UNIQUE_WHERE = text(f"unique_key IS NOT NULL AND status IN ({_in(UNFINISHED)})")
+TO_CANCEL = text("persistentq_jobs.cancel_requested = 1")
 READY_ORDER = (desc(JobRow.priority), JobRow.run_at, JobRow.id)
 
 
@@ -282,6 +283,7 @@ _partial(
 )
 _partial("persistentq_due", JobRow.run_at, JobRow.id, where=WAITING)
 _partial("persistentq_lease", JobRow.lease_until, where=HELD)
+_partial("persistentq_cancelling", JobRow.consumer, where=text("cancel_requested = 1"))
 _partial("persistentq_unique_key", JobRow.unique_key, where=UNIQUE_WHERE, unique=True)
 _partial("persistentq_finished", JobRow.finished_at, JobRow.status, where=JobRow.finished_at.is_not(None))
 # Always true, which no planner sees, so the next two serve only a query that says it. Otherwise PostgreSQL, whose

@@ -52,6 +52,7 @@ class Statements:
         self.complete = Prepared(statements.complete(), dialect)
         self.completed = Prepared(statements.completed(), dialect)
         self.extend = Prepared(statements.extend(), dialect)
+        self.cancelling = Prepared(statements.cancelling(), dialect)
         self.guard = Prepared(statements.guard(), dialect)
         self.last_id = None if facts.last_id is None else Prepared(facts.last_id, dialect)
         self.insert_all, self.complete_all, self.extend_all = (

@@ -14,7 +14,7 @@ from persistentq.sql.transactions import Transactions
 
 Store = TypeVar("Store", bound=Transactions)
 
-CALLS = PersistentQInterface.__abstractmethods__ - {"location", "close", "guard"}
+CALLS = PersistentQInterface.__abstractmethods__ - {"location", "close", "guard", "completing"}
 ONCE = {"enqueue_many", "fail", "snooze", "resubmit", "cancel", "mark_failed", "assign_job", "delete_job"}
 """Calls that would do their work twice, or be refused, if the first one was committed after all."""
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import random
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.orm import defer
 
+from persistentq.backoff import DEFAULT
 from persistentq.checks import check_id
 from persistentq.errors import JobNotFound, LeaseLost
 from persistentq.failure import Failure, worker_died
 from persistentq.job import Job, JobStatus, Outcome, require_before
+from persistentq.settlement import Settlement, Verb
 from persistentq.sql.models import AttemptRow, JobRow
 
 if TYPE_CHECKING:
@@ -57,6 +60,41 @@ def operable_row(session: Session, job_id: int, verb: str) -> JobRow:
         raise JobNotFound(job_id)
     require_before(verb, row.id, JobStatus(row.status))
     return row
+
+
+def settle(session: Session, word: Settlement, now: datetime) -> JobRow:
+    """Do what a consumer says of a job that it holds, but for a completion; return its row.
+
+    Raises:
+        LeaseLost: it is not held any more.
+    """
+    row = held_row(session, word.job)
+    match word.verb:
+        case Verb.FAIL:
+            _fail(session, row, word, now)
+        case Verb.SNOOZE:
+            note(session, row, Outcome.SNOOZED, now)
+            give_back(row, JobStatus.SCHEDULED, now, run_at=now + (word.delay or timedelta(0)))
+        case Verb.RELEASE:
+            note(session, row, Outcome.RELEASED, now)
+            give_back(row, JobStatus.PENDING, now)
+        case Verb.CANCEL:
+            note(session, row, Outcome.CANCELLED, now, word.failure)
+            finish(row, JobStatus.CANCELLED, now, word.failure and word.failure.message)
+    return row
+
+
+def _fail(session: Session, row: JobRow, word: Settlement, now: datetime) -> None:
+    message = word.failure and word.failure.message
+    note(session, row, Outcome.FAILED, now, word.failure)
+    if row.cancel_requested:
+        finish(row, JobStatus.CANCELLED, now, message)
+    elif not word.retry or row.attempt >= row.max_attempts:
+        finish(row, JobStatus.FAILED, now, message)
+    else:
+        rule = word.job.backoff or DEFAULT
+        pause = rule.delay(row.attempt, random.random()) if word.delay is None else word.delay
+        wait(row, JobStatus.SCHEDULED, run_at=now + pause, error=message)
 
 
 def note(

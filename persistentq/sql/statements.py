@@ -36,6 +36,7 @@ from persistentq.sql.models import (
     HELD,
     READY,
     READY_ORDER,
+    TO_CANCEL,
     UNIQUE_WHERE,
     WAITING,
     ConsumerRow,
@@ -281,14 +282,19 @@ DONE = {
 
 
 def complete_all() -> Update:
-    """As `complete`, for many jobs at once, without results."""
-    held = arrays(HELD_TYPES)
-    return update(JobRow).where(STILL_HELD, *_fence(held)).values(**DONE, result=null())
+    """As `complete`, for many jobs at once."""
+    held = arrays(SETTLED_TYPES)
+    return update(JobRow).where(STILL_HELD, *_fence(held)).values(**DONE, result=held.outcome)
 
 
 def completed() -> Select[int]:
     """The id of a job that this very attempt has completed already."""
     return select(JobRow.id).where(still_has_status(JobStatus.DONE), *_fence())
+
+
+def cancelling() -> Select[int]:
+    """The ids of a consumer's jobs that are to be cancelled."""
+    return select(JobRow.id).where(TO_CANCEL, JobRow.consumer == bindparam("by_consumer", type_=Text))
 
 
 def guard() -> Update:
@@ -345,6 +351,9 @@ def unfinished() -> Select[Any]:
 
 HELD_TYPES: dict[str, Any] = {"held_id": BigInteger(), "held_by": Text(), "held_at": Integer()}
 """What proves that a job is held."""
+
+SETTLED_TYPES = {**HELD_TYPES, "outcome": Text()}
+"""That, and the job's result as JSON."""
 
 
 def _fence(held: Any = None) -> list[ColumnElement[bool]]:

@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from persistentq.backoff import DEFAULT
-from persistentq.checks import check_consumer, check_int, check_limit, check_queue, check_span, check_text
+from sqlalchemy.orm import Session
+
+from persistentq.checks import check_consumer, check_int, check_limit, check_queue, check_text
 from persistentq.errors import LeaseLost, LockTimeout
-from persistentq.failure import describe
-from persistentq.job import FORGET_AFTER, LONGEST_DELAY, Job, JobStatus, NewJob, Outcome
+from persistentq.job import FORGET_AFTER, Job, NewJob
 from persistentq.payload import encode_result
+from persistentq.settlement import Settlement, Turn, Verb
 from persistentq.sql import statements
 from persistentq.sql.adding import Adding, row_values
-from persistentq.sql.claiming import Claiming
+from persistentq.sql.claiming import Claim, Claiming, Rows
 from persistentq.sql.group_commit import Shared
-from persistentq.sql.hot import Cursor
+from persistentq.sql.hot import Cursor, joined
 from persistentq.sql.models import MICROSECOND, ConsumerRow
 from persistentq.sql.prepared import Prepared, as_arrays
 from persistentq.sql.repeating import repeating
 from persistentq.sql.rows import changed, renewed
-from persistentq.sql.settling import finish, give_back, held_row, note, wait
+from persistentq.sql.settling import settle
 from persistentq.sql.transactions import Defaults
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
-    from sqlalchemy.orm import Session
+
+    from persistentq.failure import Failure
 
 Made = TypeVar("Made")
+
+
+class _Said(NamedTuple):
+    """What a consumer says and asks in a turn, but for the settlements that the ORM makes."""
+
+    consumer: str
+    done: Sequence[Settlement]
+    held: Sequence[Job]
+    lease_us: int
+    watch: bool
+    claim: Claim | None
 
 
 @repeating
@@ -96,79 +110,120 @@ class PersistentQSQLAlchemy(Claiming):
             raise LeaseLost(job.id, job.consumer or "", job.attempt)
 
     def complete_many(self, jobs: Iterable[Job]) -> list[Job]:
-        given = list(jobs)
+        given = [Settlement(job, Verb.COMPLETE) for job in jobs]
         if not given:
             return []
-        values = [{**_identity(job), "outcome": None} for job in given]
+        # Alone, a statement with arrays is a transaction by itself.
+        if self._facts.has_arrays and self._run(partial(self._complete_all, given), single=True) == len(
+            given
+        ):
+            return []
+        return self._run(partial(self._complete_each, given))
+
+    def _complete_all(self, given: Sequence[Settlement], cursor: Cursor) -> int:
+        """Complete those jobs that are held; return how many."""
+        values = [{**_identity(word.job), "outcome": word.result} for word in given]
         if (every := self._sql.complete_all) is not None:
-            number = self._run(
-                lambda cursor: cursor.count(every, as_arrays(values, statements.HELD_TYPES)), single=True
-            )
-        else:
-            number = self._run(lambda cursor: cursor.count_all(self._sql.complete, values))
-        if number == len(given):
+            return cursor.count(every, as_arrays(values, statements.SETTLED_TYPES))
+        return cursor.count_all(self._sql.complete, values)
+
+    def _complete_each(self, given: Sequence[Settlement], cursor: Cursor) -> list[Job]:
+        """Complete those jobs that are held; return the others."""
+        if self._complete_all(given, cursor) == len(given):
             return []
         # Some were refused or given twice or completed before. None of those can be held at that attempt again.
-        done = self._run(lambda cursor: [bool(cursor.rows(self._sql.completed, one)) for one in values])
-        return [job for job, is_done in zip(given, done, strict=True) if not is_done]
+        done = [bool(cursor.rows(self._sql.completed, _identity(word.job))) for word in given]
+        return [word.job for word, is_done in zip(given, done, strict=True) if not is_done]
 
     def fail(
         self,
         job: Job,
-        error: BaseException | str,
+        error: BaseException | Failure | str,
         *,
         retry: bool = True,
         delay: timedelta | None = None,
     ) -> Job:
-        failure = describe(error)
-        rule = job.backoff or DEFAULT
-        pause = rule.delay(job.attempt, random.random()) if delay is None else _delay(delay)
-        with self._orm() as session:
-            row, now = held_row(session, job), self._clock(session)
-            note(session, row, Outcome.FAILED, now, failure)
-            if row.cancel_requested:
-                finish(row, JobStatus.CANCELLED, now, failure.message)
-            elif not retry or row.attempt >= row.max_attempts:
-                finish(row, JobStatus.FAILED, now, failure.message)
-            else:
-                wait(row, JobStatus.SCHEDULED, run_at=now + pause, error=failure.message)
-            return changed(job, row)
+        return self._settle(Settlement.fail(job, error, retry=retry, delay=delay))
 
     def snooze(self, job: Job, delay: timedelta) -> Job:
-        pause = _delay(delay)
+        return self._settle(Settlement.snooze(job, delay))
+
+    def _settle(self, word: Settlement) -> Job:
         with self._orm() as session:
-            row, now = held_row(session, job), self._clock(session)
-            note(session, row, Outcome.SNOOZED, now)
-            give_back(row, JobStatus.SCHEDULED, now, run_at=now + pause)
-            return changed(job, row)
+            return changed(word.job, settle(session, word, self._clock(session)))
 
     def release(self, jobs: Iterable[Job]) -> list[Job]:
-        refused = []
         with self._orm() as session:
-            now = self._clock(session)
-            for job in jobs:
-                try:
-                    row = held_row(session, job)
-                except LeaseLost:
-                    refused.append(job)
-                else:
-                    note(session, row, Outcome.RELEASED, now)
-                    give_back(row, JobStatus.PENDING, now)
+            return self._settle_each(session, [Settlement.release(job) for job in jobs])
+
+    def _settle_each(self, session: Session, given: Sequence[Settlement]) -> list[Job]:
+        """Do what is said of these jobs, where they are held; return the others."""
+        refused, now = [], self._clock(session)
+        for word in given:
+            try:
+                settle(session, word, now)
+            except LeaseLost:
+                refused.append(word.job)
         return refused
+
+    def turn(  # noqa: PLR0913 - as in the contract
+        self,
+        consumer: str,
+        *,
+        settled: Sequence[Settlement] = (),
+        held: Sequence[Job] = (),
+        watch: bool = False,
+        queues: Sequence[str] = ("default",),
+        limit: int = 0,
+        lease: timedelta | None = None,
+    ) -> Turn:
+        if limit and not (settled or held or watch):
+            return Turn(claimed=self.dequeue(consumer, queues, limit, lease))
+        done = [word for word in settled if word.verb is Verb.COMPLETE]
+        others = [word for word in settled if word.verb is not Verb.COMPLETE]
+        claim = self._claim_of(consumer, queues, limit, lease) if limit else None
+        said = _Said(check_consumer(consumer), done, held, self._lease_us(lease), watch, claim)
+        if not others:
+            turn, found = self._run(partial(self._take_turn, said))
+        else:
+            with self._orm() as session:
+                refused = self._settle_each(session, others)
+                session.flush()
+                turn, found = self._take_turn(said, joined(session.connection(), self._facts))
+            turn = replace(turn, refused=refused + turn.refused)
+        return turn if claim is None else replace(turn, claimed=self._claimed(claim, found))
+
+    def _take_turn(self, said: _Said, cursor: Cursor) -> tuple[Turn, list[Rows]]:
+        refused = self._complete_each(said.done, cursor) if said.done else []
+        kept = {job_id for job_id, *_ in self._renew(said.held, said.lease_us, cursor)} if said.held else ()
+        lost = [job for job in said.held if job.id not in kept]
+        values = {"by_consumer": said.consumer}
+        watched = cursor.rows(self._sql.cancelling, values) if said.watch else []
+        found = [] if said.claim is None else self._claim_rows(said.claim, cursor, calm=True)
+        return Turn(refused, lost, frozenset(job_id for (job_id,) in watched)), found
 
     def extend(self, jobs: Iterable[Job], lease: timedelta | None = None) -> list[Job]:
         given, span = list(jobs), self._lease_us(lease)
         if not given:
             return []
-        values = [{**_identity(job), "lease_us": span} for job in given]
-
-        def renew(cursor: Cursor) -> list[Any]:
-            if (every := self._sql.extend_all) is not None:
-                return cursor.rows(every, as_arrays(values, values[0]))
-            return [row for one in values for row in cursor.rows(self._sql.extend, one)]
-
-        held = {job_id: rest for job_id, *rest in self._run(renew, single=self._facts.has_arrays)}
+        rows = self._run(partial(self._renew, given, span), single=self._facts.has_arrays)
+        held = {job_id: rest for job_id, *rest in rows}
         return [renewed(job, *held[job.id]) for job in given if job.id in held]
+
+    def _renew(self, given: Sequence[Job], span: int, cursor: Cursor) -> list[Any]:
+        """Renew the leases of those jobs that are held; return a row for each of them."""
+        values = [{**_identity(job), "lease_us": span} for job in given]
+        if (every := self._sql.extend_all) is not None:
+            return cursor.rows(every, as_arrays(values, values[0]))
+        return [row for one in values for row in cursor.rows(self._sql.extend, one)]
+
+    @contextmanager
+    def completing(self, job: Job, result: Any = None) -> Iterator[Session]:
+        encode_result(result)
+        with Session(self._writer) as session, session.begin():
+            yield session
+            self.complete(job, result, session=session)
+        self._facts.after_write(self._engine)
 
     def guard(self, job: Job, *, session: Session | Connection) -> None:
         if not self._run(lambda cursor: cursor.count(self._sql.guard, _identity(job)), session):
@@ -205,7 +260,3 @@ class PersistentQSQLAlchemy(Claiming):
 def _identity(job: Job) -> dict[str, Any]:
     """Return what proves that a job is held: id, consumer, attempt."""
     return {"held_id": job.id, "held_by": job.consumer, "held_at": job.attempt}
-
-
-def _delay(delay: timedelta) -> timedelta:
-    return check_span("delay", delay, timedelta(0), LONGEST_DELAY)

@@ -90,6 +90,7 @@ def _index_jobs() -> None:
     _partial("reserved", ["reserved_for", "queue", *order], "status = 'pending' AND reserved_for IS NOT NULL")
     _partial("due", ["run_at", "id"], "status = 'scheduled'")
     _partial("lease", ["lease_until"], "status = 'processing'")
+    _partial("cancelling", ["consumer"], "cancel_requested = 1")
     unfinished = "unique_key IS NOT NULL AND status IN ('scheduled', 'pending', 'processing')"
     _partial("unique_key", ["unique_key"], unfinished, unique=True)
     _partial("finished", ["finished_at", "status"], "finished_at IS NOT NULL")

@@ -1,0 +1,167 @@
+"""How a job changes in PersistentQMemory, and the operators' part of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from persistentq.checks import MAX_ID, check_consumer, check_id, check_limit, check_queue
+from persistentq.errors import UniqueKeyTaken
+from persistentq.failure import Failure, describe
+from persistentq.job import (
+    UNFINISHED,
+    Job,
+    JobStatus,
+    Outcome,
+    QueueInfo,
+    require_before,
+    statuses_before,
+)
+from persistentq.memory_readers import MemoryReaders, running_attempt
+from persistentq.selection import StatusFilter, check_pause, check_retention, check_statuses
+
+
+class MemoryOperators(MemoryReaders):
+    """What an operator may do to a queue in memory; see PersistentQInterface."""
+
+    def _holder(self, unique_key: str) -> Job | None:
+        held = (job for job in self._jobs.values() if job.status in UNFINISHED)
+        return next((job for job in held if job.unique_key == unique_key), None)
+
+    def _put(self, job: Job, **changes: Any) -> Job:
+        self._jobs[job.id] = job = replace(job, **changes)
+        return job
+
+    def _give_back(self, held: Job, status: JobStatus, **changes: Any) -> Job:
+        if held.cancel_requested:
+            return self._finish(held, JobStatus.CANCELLED)
+        return self._wait(held, status, max_attempts=held.max_attempts + 1, **changes)
+
+    def _note(self, held: Job, outcome: Outcome, failure: Failure | None = None) -> None:
+        kind, message, trace = failure or (None, None, None)
+        ended = replace(
+            running_attempt(held),
+            ended_at=self._now(),
+            outcome=outcome,
+            error_type=kind,
+            error=message,
+            traceback=trace,
+        )
+        self._history.setdefault(held.id, []).append(ended)
+
+    def _finish(self, job: Job, status: JobStatus, **changes: Any) -> Job:
+        cleared = {"lease_until": None, "reserved_for": None, "cancel_requested": False}
+        return self._put(job, status=status, finished_at=self._now(), **cleared, **changes)
+
+    def _wait(self, job: Job, status: JobStatus, **changes: Any) -> Job:
+        return self._put(job, status=status, lease_until=None, **changes)
+
+    def _operable(self, job_id: int, verb: str) -> Job:
+        job = self.get_job(job_id)
+        require_before(verb, job.id, job.status)
+        return job
+
+    def resubmit(self, job_id: int) -> Job:
+        with self._lock:
+            job = self._operable(job_id, "resubmit")
+            if job.unique_key is not None and self._holder(job.unique_key):
+                raise UniqueKeyTaken(job.id, job.unique_key)
+            budget = job.attempt + self._budgets[job.id]
+            return self._wait(
+                job, JobStatus.PENDING, run_at=self._now(), finished_at=None, max_attempts=budget
+            )
+
+    def cancel(self, job_id: int) -> Job:
+        with self._lock:
+            job = self._operable(job_id, "cancel")
+            if job.status == JobStatus.PROCESSING:
+                return self._put(job, cancel_requested=True)
+            return self._finish(job, JobStatus.CANCELLED)
+
+    def mark_failed(self, job_id: int, reason: str) -> Job:
+        failure = describe(reason)
+        with self._lock:
+            job = self._operable(job_id, "mark-failed")
+            if job.status == JobStatus.PROCESSING:
+                self._note(job, Outcome.TAKEN, failure)
+            return self._finish(job, JobStatus.FAILED, error=failure.message)
+
+    def assign_job(self, job_id: int, consumer: str | None) -> Job:
+        name = None if consumer is None else check_consumer(consumer)
+        with self._lock:
+            job = self._operable(job_id, "assign")
+            if job.status != JobStatus.PROCESSING:
+                return self._put(job, reserved_for=name)
+            self._note(job, Outcome.TAKEN)
+            taken = self._give_back(job, JobStatus.PENDING)
+            return taken if taken.status == JobStatus.CANCELLED else self._put(taken, reserved_for=name)
+
+    def delete_job(self, job_id: int) -> None:
+        with self._lock:
+            self._drop(self._operable(job_id, "delete"))
+
+    def _drop(self, job: Job) -> None:
+        del self._jobs[job.id], self._budgets[job.id]
+        self._history.pop(job.id, None)
+
+    def delete_jobs(
+        self,
+        *,
+        status: StatusFilter = None,
+        queue: str | None = None,
+        up_to: int | None = None,
+        limit: int = 1000,
+    ) -> int:
+        check_limit(limit)
+        highest = MAX_ID if up_to is None else check_id(up_to)
+        wanted = check_statuses(status) or tuple(JobStatus)
+        with self._lock:
+            chosen = [
+                job
+                for job in self._jobs.values()
+                if job.status in wanted
+                and job.status in statuses_before("delete")
+                and (queue is None or job.queue == queue)
+                and job.id <= highest
+            ][:limit]
+            for job in chosen:
+                self._drop(job)
+            return len(chosen)
+
+    def prune_jobs(
+        self,
+        status: JobStatus | str,
+        *,
+        older_than: timedelta | None = None,
+        keep: int | None = None,
+        limit: int = 1000,
+    ) -> int:
+        wanted = check_retention(status, older_than, keep)
+        check_limit(limit)
+        with self._lock:
+            last_first = sorted(
+                (job for job in self._jobs.values() if job.status == wanted and job.finished_at),
+                key=lambda job: (job.finished_at, job.id),
+                reverse=True,
+            )
+            surplus = last_first[keep:] if keep is not None else []
+            cutoff = None if older_than is None else self._now() - older_than
+            old = [job for job in last_first if cutoff and job.finished_at and job.finished_at < cutoff]
+            chosen = sorted(
+                {job.id: job for job in surplus + old}.values(), key=lambda job: (job.finished_at, job.id)
+            )
+            for job in chosen[:limit]:
+                self._drop(job)
+            return len(chosen[:limit])
+
+    def pause_queue(self, queue: str, *, lasting: timedelta | None = None) -> QueueInfo:
+        name, span = check_queue(queue), check_pause(lasting)
+        with self._lock:
+            self._pauses[name] = None if span is None else self._now() + span
+            return self._queue_info(name, self.count_jobs().get(name, {}))
+
+    def resume_queue(self, queue: str) -> QueueInfo:
+        with self._lock:
+            self._pauses.pop(check_queue(queue), None)
+            return self._queue_info(queue, self.count_jobs().get(queue, {}))

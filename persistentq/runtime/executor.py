@@ -1,0 +1,79 @@
+"""What every executor is to the consumer: it starts runs, tells of their ends, and stops what it can."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from persistentq.failure import Failure
+
+if TYPE_CHECKING:
+    from persistentq.context import JobContext
+    from persistentq.job import Job
+    from persistentq.tasks import Task
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One attempt that this process holds.
+
+    Attributes:
+        job: As it was claimed.
+        task: What it runs.
+        context: What its handler sees; it carries the interruption, if there is one.
+        began: When its code began, on the monotonic clock; None while it waits in this process.
+    """
+
+    job: Job
+    task: Task
+    context: JobContext
+    began: float | None = None
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """The job's id and attempt, which are no other run's."""
+        return self.job.id, self.job.attempt
+
+
+class Ended(NamedTuple):
+    """A run that ended.
+
+    Attributes:
+        result: What the task returned; None if it raised.
+        error: What it raised, or what is known of it where the error itself stayed in another process.
+        seconds: How long its code ran.
+    """
+
+    run: Run
+    result: Any
+    error: BaseException | Failure | None
+    seconds: float
+
+
+class Executor(ABC):
+    """Runs tasks somewhere. All methods are called from the consumer's main thread, and none of them waits.
+
+    Args:
+        on_end: Called once for each run that was started and not withdrawn, from any thread.
+    """
+
+    def __init__(self, on_end: Callable[[Ended], None]) -> None:
+        self._on_end = on_end
+
+    @abstractmethod
+    def start(self, run: Run) -> None:
+        """Take a run, to begin it as soon as there is room; sets `began` when it does."""
+
+    @abstractmethod
+    def withdraw(self) -> list[Run]:
+        """Take back every run that has not begun; their ends are not told. Empty if there is none."""
+
+    @abstractmethod
+    def interrupt(self, run: Run) -> None:
+        """Stop the run's code, where that can be done; `run.context` says why. Its end is told as any other's."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of everything without waiting; what still runs is on its own, or killed where that can be done."""
