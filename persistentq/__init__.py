@@ -17,6 +17,7 @@ from persistentq.errors import (
     LockTimeout,
     PayloadError,
     PersistentQError,
+    ScheduleNotFound,
     SchemaMismatch,
     StorageError,
     StorageUnavailable,
@@ -37,6 +38,7 @@ from persistentq.job import (
 )
 from persistentq.memory import PersistentQMemory
 from persistentq.runtime import Consumer
+from persistentq.schedule import CatchUp, Schedule, ScheduleInfo
 from persistentq.selection import JobFilter
 from persistentq.settings import Settings, load_settings
 from persistentq.tasks import NoRetry, current_job, task
@@ -49,6 +51,7 @@ __all__ = [
     "ActivityBucket",
     "Attempt",
     "Backoff",
+    "CatchUp",
     "ConfigurationError",
     "Consumer",
     "ConsumerInfo",
@@ -75,6 +78,9 @@ __all__ = [
     "PersistentQMemory",
     "PersistentQSQLAlchemy",
     "QueueInfo",
+    "Schedule",
+    "ScheduleInfo",
+    "ScheduleNotFound",
     "SchemaMismatch",
     "Settings",
     "StorageError",

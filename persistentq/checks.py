@@ -11,6 +11,7 @@ from persistentq.errors import InvalidArgument
 _QUEUE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _TASK = re.compile(r"[^\s\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 _TAG = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_SCHEDULE = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _CONSUMER = re.compile(r"[A-Za-z0-9_.:@-]{1,128}")
 MAX_ID = 2**63 - 1
 MAX_LIMIT = 1000
@@ -36,6 +37,11 @@ def check_consumer(name: object) -> str:
 def check_tag(name: object) -> str:
     """Return `name` if it can be a tag, else raise InvalidArgument."""
     return _matched("tag", name, _TAG, "is not 1 to 64 of A-Z a-z 0-9 _ . : -")
+
+
+def check_schedule(name: object) -> str:
+    """Return `name` if it can name a schedule, else raise InvalidArgument."""
+    return _matched("schedule", name, _SCHEDULE, "is not 1 to 100 of A-Z a-z 0-9 _ . : -")
 
 
 def check_int(name: str, value: object, low: int, high: int) -> int:

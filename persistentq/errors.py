@@ -16,7 +16,8 @@ PersistentQError                      .summary .hint .exit_code
 │   ├── InvalidTransition             .status .verb .allowed
 │   ├── UniqueKeyTaken                .unique_key
 │   └── LeaseLost                     .consumer .attempt
-└── ConsumerNotFound                  .consumer
+├── ConsumerNotFound                  .consumer
+└── ScheduleNotFound                  .name
 ```
 
 A message is one line: the subject, the values, and after `; ` the remedy. Front ends print the two halves as
@@ -312,3 +313,23 @@ class ConsumerNotFound(PersistentQError):
     def hint(self) -> str:
         """How to act all the same."""
         return "check the name among the consumers, or confirm to reserve for a consumer that starts later"
+
+
+class ScheduleNotFound(PersistentQError):
+    """No schedule has this name."""
+
+    exit_code = 5
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    @property
+    def summary(self) -> str:
+        """Names it."""
+        return f"schedule {self.name!r} does not exist"
+
+    @property
+    def hint(self) -> str:
+        """How to find names."""
+        return "`schedules list` shows the names that exist"

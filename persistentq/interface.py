@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from persistentq.backoff import Backoff
 from persistentq.job import Job, NewJob
 from persistentq.operator_interface import OperatorInterface
+from persistentq.schedule_interface import ScheduleInterface
 from persistentq.settlement import Settlement, Turn
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-class PersistentQInterface(OperatorInterface):
+class PersistentQInterface(OperatorInterface, ScheduleInterface):
     """A durable queue of jobs: what producers, consumers and operators may do with it.
 
     Every method is one transaction and may be called from any thread. Whatever it returns is durable. A method

@@ -13,6 +13,7 @@ from persistentq.checks import check_id, check_int, check_limit, check_queue
 from persistentq.errors import JobNotFound
 from persistentq.interface import PersistentQInterface
 from persistentq.job import ActivityBucket, Attempt, ConsumerInfo, Job, JobStatus, Outcome, Page, QueueInfo
+from persistentq.schedule import ScheduleInfo
 from persistentq.selection import JobFilter, read_cursor
 
 
@@ -32,6 +33,8 @@ class MemoryReaders(PersistentQInterface):
         self._history: dict[int, list[Attempt]] = {}
         self._consumers: dict[str, ConsumerInfo] = {}
         self._pauses: dict[str, datetime | None] = {}
+        self._schedules: dict[str, ScheduleInfo] = {}
+        self._look_at: dict[str, datetime] = {}
         self._last_id = 0
 
     def _ready(self, queue: str, consumer: str | None = None) -> list[Job]:

@@ -335,3 +335,37 @@ class ConsumerRow(Base):
     started_at: Mapped[datetime]
     heartbeat_at: Mapped[datetime]
     stopped_at: Mapped[datetime | None]
+
+
+class ScheduleRow(Base):
+    """One schedule. `look_at` is when a tick looks at it next: `next_at`, a later try after an error, never if paused.
+
+    `tags` are joined with commas.
+    """
+
+    __tablename__ = "persistentq_schedules"
+    __table_args__ = (
+        CheckConstraint("(look_at IS NULL) = (paused_at IS NOT NULL)", "persistentq_looked_at_unless_paused"),
+        CheckConstraint("catch_up IN ('skip', 'one', 'all')", "persistentq_known_catch_up"),
+        {"sqlite_strict": True},
+    )
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    expression: Mapped[str]
+    zone: Mapped[str]
+    catch_up: Mapped[str]
+    catch_up_limit: Mapped[int]
+    created_at: Mapped[datetime]
+    next_at: Mapped[datetime]
+    look_at: Mapped[datetime | None] = mapped_column(index=True)
+    last_at: Mapped[datetime | None]
+    last_job_id: Mapped[int | None] = mapped_column(Int64)
+    paused_at: Mapped[datetime | None]
+    error: Mapped[str | None]
+    task: Mapped[str]
+    queue: Mapped[str]
+    priority: Mapped[int]
+    max_attempts: Mapped[int | None]
+    tags: Mapped[str]
+    is_unique: Mapped[int]
+    args: Mapped[str]

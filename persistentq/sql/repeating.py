@@ -15,7 +15,10 @@ from persistentq.sql.transactions import Transactions
 Store = TypeVar("Store", bound=Transactions)
 
 CALLS = PersistentQInterface.__abstractmethods__ - {"location", "close", "guard", "completing"}
-ONCE = {"enqueue_many", "fail", "snooze", "resubmit", "cancel", "mark_failed", "assign_job", "delete_job"}
+ONCE = {
+    *("enqueue_many", "fail", "snooze", "resubmit", "cancel", "mark_failed", "assign_job", "delete_job"),
+    *("remove_schedule", "run_schedule"),
+}
 """Calls that would do their work twice, or be refused, if the first one was committed after all."""
 
 REPEATS = 10

@@ -26,6 +26,7 @@ from persistentq.sql.models import MICROSECOND, ConsumerRow
 from persistentq.sql.prepared import Prepared, as_arrays
 from persistentq.sql.repeating import repeating
 from persistentq.sql.rows import changed, renewed
+from persistentq.sql.schedules import Schedules
 from persistentq.sql.settling import settle
 from persistentq.sql.transactions import Defaults
 
@@ -49,7 +50,7 @@ class _Said(NamedTuple):
 
 
 @repeating
-class PersistentQSQLAlchemy(Claiming):
+class PersistentQSQLAlchemy(Claiming, Schedules):
     """A queue in a database, through the SQLAlchemy ORM. Safe to use from many threads and processes.
 
     Args:

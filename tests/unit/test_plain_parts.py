@@ -27,6 +27,7 @@ from persistentq import (
     LockTimeout,
     PayloadError,
     PersistentQError,
+    ScheduleNotFound,
     SchemaMismatch,
     StorageError,
     StorageUnavailable,
@@ -53,6 +54,7 @@ EXAMPLES: list[PersistentQError] = [
     UniqueKeyTaken(7, "k"),
     LeaseLost(7, "c", 2),
     ConsumerNotFound("c"),
+    ScheduleNotFound("s"),
 ]
 
 

@@ -37,14 +37,15 @@ def upgrade() -> None:
     _index_jobs()
     _make_payloads()
     _make_the_others()
+    _make_schedules()
 
 
 def _text(name: str, *, null: bool = False) -> sa.Column[str]:
     return sa.Column(name, sa.Text, nullable=null)
 
 
-def _number(name: str) -> sa.Column[int]:
-    return sa.Column(name, sa.Integer, nullable=False)
+def _number(name: str, *, null: bool = False) -> sa.Column[int]:
+    return sa.Column(name, sa.Integer, nullable=null)
 
 
 def _int64(name: str, *, null: bool = False) -> sa.Column[int]:
@@ -157,3 +158,28 @@ def _make_the_others() -> None:
         _int64("stopped_at", null=True),
         sqlite_strict=True,
     )
+
+
+def _make_schedules() -> None:
+    paused = "(look_at IS NULL) = (paused_at IS NOT NULL)"
+    op.create_table(
+        "persistentq_schedules",
+        sa.Column("name", sa.Text, primary_key=True),
+        *map(_text, ("expression", "zone", "catch_up")),
+        _number("catch_up_limit"),
+        _int64("created_at"),
+        _int64("next_at"),
+        *(_int64(name, null=True) for name in ("look_at", "last_at", "last_job_id", "paused_at")),
+        _text("error", null=True),
+        _text("task"),
+        _text("queue"),
+        _number("priority"),
+        _number("max_attempts", null=True),
+        _text("tags"),
+        _number("is_unique"),
+        _text("args"),
+        sa.CheckConstraint(paused, "persistentq_looked_at_unless_paused"),
+        sa.CheckConstraint("catch_up IN ('skip', 'one', 'all')", "persistentq_known_catch_up"),
+        sqlite_strict=True,
+    )
+    op.create_index("ix_persistentq_schedules_look_at", "persistentq_schedules", ["look_at"])

@@ -1,0 +1,196 @@
+"""The schedules' part of the store. A tick moves its schedule on and stores its job in one transaction, or neither."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, case, null, select
+
+from persistentq.checks import check_limit, check_schedule
+from persistentq.errors import InvalidArgument, ScheduleNotFound
+from persistentq.failure import describe
+from persistentq.job import Job, NewJob
+from persistentq.payload import decode_args, encode_args
+from persistentq.schedule import TRIED_AGAIN_AFTER, CatchUp, Schedule, ScheduleInfo, plan
+from persistentq.sql.models import ScheduleRow
+from persistentq.sql.operators import Operators
+from persistentq.sql.rows import UNDECODABLE
+
+if TYPE_CHECKING:
+    from sqlalchemy import Select
+    from sqlalchemy.orm import Session
+
+
+class Schedules(Operators):
+    """What may be done with schedules; see PersistentQInterface."""
+
+    def put_schedule(self, schedule: Schedule) -> ScheduleInfo:
+        rhythm, values = schedule.check(), _columns(schedule)
+        with self._orm() as session:
+            now = self._clock(session)
+            next_at = rhythm.after(now)
+            fresh = {**values, "created_at": now, "next_at": next_at, "look_at": next_at}
+            added = self._facts.insert(ScheduleRow).values(fresh)
+            same = and_(
+                *(getattr(ScheduleRow, name) == added.excluded[name] for name in ("expression", "zone"))
+            )
+            kept_or_new = case((same, ScheduleRow.next_at), else_=added.excluded.next_at)
+            put = added.on_conflict_do_update(
+                index_elements=[ScheduleRow.name],
+                set_={
+                    **{name: added.excluded[name] for name in values},
+                    "next_at": kept_or_new,
+                    "look_at": case((ScheduleRow.paused_at.is_not(None), null()), else_=kept_or_new),
+                    "error": None,
+                },
+            )
+            return to_info(session.scalars(put.returning(ScheduleRow)).one())
+
+    def get_schedule(self, name: str) -> ScheduleInfo:
+        with self._orm(read_only=True) as session:
+            return to_info(_found(session.get(ScheduleRow, check_schedule(name)), name))
+
+    def list_schedules(self) -> list[ScheduleInfo]:
+        with self._orm(read_only=True) as session:
+            rows = session.scalars(select(ScheduleRow)).all()
+        # Here, as databases differ in how they order letters.
+        return sorted(map(to_info, rows), key=lambda info: info.schedule.name)
+
+    def remove_schedule(self, name: str) -> None:
+        with self._orm() as session:
+            session.delete(_locked(session, name))
+
+    def pause_schedule(self, name: str) -> ScheduleInfo:
+        with self._orm() as session:
+            row = _locked(session, name)
+            row.paused_at, row.look_at = row.paused_at or self._clock(session), None
+            return to_info(row)
+
+    def resume_schedule(self, name: str) -> ScheduleInfo:
+        with self._orm() as session:
+            row = _locked(session, name)
+            row.paused_at, row.look_at = None, row.next_at
+            return to_info(row)
+
+    def run_schedule(self, name: str) -> Job:
+        with self._orm() as session:
+            row = _locked(session, name)
+            new = _usable(row).new_job(self._clock(session))
+            job = self.enqueue_many([new], session=session)[0]
+            if not job.duplicate:
+                row.last_job_id = job.id
+            return job
+
+    def tick(self, limit: int = 100) -> list[Job]:
+        check_limit(limit)
+        # Every consumer asks, and seldom is anything due: without this look each would wait for the write lock.
+        if self.next_tick() != timedelta(0):
+            return []
+        with self._orm() as session:
+            now = self._clock(session)
+            rows = session.scalars(due(now, limit)).all()
+            made: list[tuple[ScheduleRow, datetime, NewJob]] = []
+            for row in rows:
+                if (room := limit - len(made)) > 0:
+                    made += [(row, *one) for one in _move_on(row, now, room)]
+            jobs = self.enqueue_many([new for _, _, new in made], session=session)
+            for (row, tick, _), job in zip(made, jobs, strict=True):
+                if not job.duplicate:
+                    row.last_at, row.last_job_id = tick, job.id
+            return [job for job in jobs if not job.duplicate]
+
+    def next_tick(self) -> timedelta | None:
+        with self._orm(read_only=True) as session:
+            soonest = session.scalars(soonest_look()).first()
+            return None if soonest is None else max(soonest - self._clock(session), timedelta(0))
+
+
+def due(now: datetime, limit: int) -> Select[Any]:
+    """The schedules that must be looked at, locked until their next tick is stored; those of others are passed by."""
+    chosen = select(ScheduleRow).where(ScheduleRow.look_at <= now)
+    return (
+        chosen.order_by(ScheduleRow.look_at, ScheduleRow.name).limit(limit).with_for_update(skip_locked=True)
+    )
+
+
+def soonest_look() -> Select[Any]:
+    """When a schedule must be looked at next."""
+    waiting = select(ScheduleRow.look_at).where(ScheduleRow.look_at.is_not(None))
+    return waiting.order_by(ScheduleRow.look_at).limit(1)
+
+
+def _move_on(row: ScheduleRow, now: datetime, room: int) -> list[tuple[datetime, NewJob]]:
+    """Move a due schedule to its next tick, and return the ticks that are due with their jobs."""
+    try:
+        schedule = _usable(row)
+        ticks, next_at = plan(schedule, row.next_at, now, room)
+        new = [(tick, schedule.new_job(tick)) for tick in ticks]
+    except Exception as error:  # whatever it is, it must not stop the other schedules
+        row.error, row.look_at = describe(error).message, now + TRIED_AGAIN_AFTER
+        return []
+    row.next_at, row.look_at, row.error = next_at, next_at, None
+    return new
+
+
+def _locked(session: Session, name: str) -> ScheduleRow:
+    return _found(session.get(ScheduleRow, check_schedule(name), with_for_update=True), name)
+
+
+def _found(row: ScheduleRow | None, name: str) -> ScheduleRow:
+    if row is None:
+        raise ScheduleNotFound(name)
+    return row
+
+
+def _usable(row: ScheduleRow) -> Schedule:
+    if decode_args(row.args) is None:
+        raise InvalidArgument("schedule", row.name, f"cannot be used: {UNDECODABLE}")
+    return _to_schedule(row)
+
+
+def _columns(schedule: Schedule) -> dict[str, Any]:
+    return {
+        "name": schedule.name,
+        "expression": schedule.expression,
+        "zone": schedule.zone,
+        "task": schedule.task,
+        "args": encode_args(schedule.args),
+        "queue": schedule.queue,
+        "priority": schedule.priority,
+        "max_attempts": schedule.max_attempts,
+        "tags": ",".join(schedule.tags),
+        "is_unique": int(schedule.unique),
+        "catch_up": str(schedule.catch_up),
+        "catch_up_limit": schedule.catch_up_limit,
+    }
+
+
+def _to_schedule(row: ScheduleRow) -> Schedule:
+    return Schedule.restored(
+        name=row.name,
+        expression=row.expression,
+        task=row.task,
+        args=decode_args(row.args) or {},
+        zone=row.zone,
+        queue=row.queue,
+        priority=row.priority,
+        max_attempts=row.max_attempts,
+        tags=tuple(filter(None, row.tags.split(","))),
+        unique=bool(row.is_unique),
+        catch_up=CatchUp(row.catch_up),
+        catch_up_limit=row.catch_up_limit,
+    )
+
+
+def to_info(row: ScheduleRow) -> ScheduleInfo:
+    """Return the schedule in `row`, readable or not."""
+    return ScheduleInfo(
+        schedule=_to_schedule(row),
+        created_at=row.created_at,
+        next_at=row.next_at,
+        last_at=row.last_at,
+        last_job_id=row.last_job_id,
+        paused_at=row.paused_at,
+        error=row.error,
+    )
