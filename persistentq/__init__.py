@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from persistentq.backoff import Backoff
 from persistentq.connect import Migration, load_store, migrate, open_queue
+from persistentq.context import JobContext, current_job
 from persistentq.errors import (
     ConfigurationError,
     ConsumerNotFound,
@@ -37,20 +38,23 @@ from persistentq.job import (
     QueueInfo,
 )
 from persistentq.memory import PersistentQMemory
+from persistentq.outcomes import Cancel, JobCancelled, JobInterrupted, JobTimedOut, NoRetry, Retry, Snooze
 from persistentq.runtime import Consumer
 from persistentq.schedule import CatchUp, Schedule, ScheduleInfo
 from persistentq.selection import JobFilter
 from persistentq.settings import Settings, load_settings
-from persistentq.tasks import NoRetry, current_job, task
+from persistentq.tasks import TASKS, Task, Tasks, task
 
 if TYPE_CHECKING:
     from persistentq.sql.store import PersistentQSQLAlchemy
 
 __all__ = [
+    "TASKS",
     "TRANSITIONS",
     "ActivityBucket",
     "Attempt",
     "Backoff",
+    "Cancel",
     "CatchUp",
     "ConfigurationError",
     "Consumer",
@@ -61,10 +65,14 @@ __all__ = [
     "InvalidArgument",
     "InvalidTransition",
     "Job",
+    "JobCancelled",
+    "JobContext",
     "JobError",
     "JobFilter",
+    "JobInterrupted",
     "JobNotFound",
     "JobStatus",
+    "JobTimedOut",
     "LeaseLost",
     "LockTimeout",
     "Migration",
@@ -78,13 +86,17 @@ __all__ = [
     "PersistentQMemory",
     "PersistentQSQLAlchemy",
     "QueueInfo",
+    "Retry",
     "Schedule",
     "ScheduleInfo",
     "ScheduleNotFound",
     "SchemaMismatch",
     "Settings",
+    "Snooze",
     "StorageError",
     "StorageUnavailable",
+    "Task",
+    "Tasks",
     "UniqueKeyTaken",
     "current_job",
     "load_settings",

@@ -7,17 +7,23 @@ import os
 import re
 import socket
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from secrets import token_hex
+from typing import TYPE_CHECKING, Any
 
 from persistentq.checks import check_consumer, check_int, check_queue
 from persistentq.clock import Bell, Deadline
 from persistentq.errors import LeaseLost, PayloadError, StorageUnavailable
 from persistentq.interface import PersistentQInterface
 from persistentq.job import Job
+from persistentq.job_log import Progress
 from persistentq.runtime.workers import Ended, Workers
 from persistentq.tasks import TASKS, JobContext, NoRetry, Tasks
 from persistentq.text import safe
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 LOG = logging.getLogger("persistentq.consumer")
 POLL_S = 0.25
@@ -29,6 +35,21 @@ def make_consumer_id() -> str:
     """Return an id that no other process has: host, process id and chance."""
     host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:64] or "host"
     return f"{host}-{os.getpid()}-{token_hex(4)}"
+
+
+class _Holder:
+    def __init__(self, queue: PersistentQInterface, job: Job, lease: timedelta) -> None:
+        self.queue, self._job, self._lease = queue, job, lease
+
+    def extend(self) -> bool:
+        return bool(self.queue.extend([self._job], self._lease))
+
+    def record(self, lines: Sequence[str], progress: Progress | None) -> None:
+        for line in [*lines, *([f"{progress.fraction:.0%} {progress.note}"] if progress else [])]:
+            LOG.info("job %d %s: %s", self._job.id, self._job.task, safe(line))
+
+    def completing(self, result: Any) -> AbstractContextManager[Session]:
+        return self.queue.completing(self._job, result)
 
 
 class Consumer:
@@ -126,12 +147,8 @@ class Consumer:
         jobs = self._queue.dequeue(self.id, self._queues, room, self._lease)
         for job in jobs:
             self._held[job.id, job.attempt] = job
-            workers.start(JobContext(job, lambda job=job: self._require_lease(job)))  # type: ignore[misc]
+            workers.start(JobContext(job, _Holder(self._queue, job, self._lease)))
         return len(jobs)
-
-    def _require_lease(self, job: Job) -> None:
-        if not self._queue.extend([job], self._lease):
-            raise LeaseLost(job.id, self.id, job.attempt)
 
     def _note_end(self, ended: Ended) -> None:
         self._ended.append(ended)

@@ -27,7 +27,7 @@ class Run:
     """
 
     job: Job
-    task: Task
+    task: Task[..., Any]
     context: JobContext
     began: float | None = None
 

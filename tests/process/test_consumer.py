@@ -176,7 +176,7 @@ def test_a_bad_file_fails_its_own_job_and_nothing_else(site: Site) -> None:
         for name, job in jobs.items():
             failed = queue.get_job(job.id)
             assert (failed.status, failed.attempt) == (JobStatus.FAILED, 1), name
-            assert cases.get(name, ("", "missing a required argument"))[1] in (failed.error or ""), name
+            assert cases.get(name, ("", "lack 'path'"))[1] in (failed.error or ""), name
         assert queue.get_job(last.id).status == JobStatus.DONE
     assert (outside / "precious.txt").read_text() == "precious\n"
     assert len(stamps(good)) == 1

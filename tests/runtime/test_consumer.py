@@ -107,8 +107,8 @@ def test_what_cannot_run_ends_failed_with_the_reason(queue: PersistentQInterface
     tasks.add("odd", lambda: {1, 2})
     jobs = {
         "no task 'unknown'": queue.enqueue("unknown"),
-        "missing a required argument: 'b'": queue.enqueue("add", {"a": 1}),
-        "unexpected keyword argument 'c'": queue.enqueue("add", {"a": 1, "b": 2, "c": 3}),
+        "lack 'b'": queue.enqueue("add", {"a": 1}),
+        "argument c = 3 is not one that it takes": queue.enqueue("add", {"a": 1, "b": 2, "c": 3}),
         "hopeless": queue.enqueue("give_up"),
         "result cannot be stored": queue.enqueue("odd"),
     }
