@@ -10,6 +10,7 @@ from threading import RLock
 
 from persistentq import clock
 from persistentq.checks import check_id, check_int, check_limit, check_queue
+from persistentq.doorbell import Doorbells
 from persistentq.errors import JobNotFound
 from persistentq.interface import PersistentQInterface
 from persistentq.job import ActivityBucket, Attempt, ConsumerInfo, Job, JobStatus, Outcome, Page, QueueInfo
@@ -35,6 +36,7 @@ class MemoryReaders(PersistentQInterface):
         self._pauses: dict[str, datetime | None] = {}
         self._schedules: dict[str, ScheduleInfo] = {}
         self._look_at: dict[str, datetime] = {}
+        self._bells = Doorbells()
         self._last_id = 0
 
     def _ready(self, queue: str, consumer: str | None = None) -> list[Job]:
@@ -127,8 +129,9 @@ class MemoryReaders(PersistentQInterface):
     def location(self) -> str:
         return "memory"
 
-    def close(self) -> None:
-        pass
+    @property
+    def address(self) -> None:
+        return None
 
 
 def running_attempt(job: Job) -> Attempt:

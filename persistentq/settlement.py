@@ -8,8 +8,11 @@ from enum import StrEnum
 from typing import Any
 
 from persistentq.checks import check_span
+from persistentq.context import Interruption, JobContext
+from persistentq.errors import LeaseLost, PayloadError
 from persistentq.failure import Failure, describe
 from persistentq.job import LONGEST_DELAY, Job
+from persistentq.outcomes import Cancel, JobTimedOut, NoRetry, Retry, Snooze
 from persistentq.payload import encode_result
 
 
@@ -100,6 +103,56 @@ class Settlement:
 
 def _span(delay: timedelta) -> timedelta:
     return check_span("delay", delay, timedelta(0), LONGEST_DELAY)
+
+
+def word_for(context: JobContext, result: Any, error: BaseException | Failure | None) -> Settlement | None:
+    """Return what a consumer says of a job whose code has ended.
+
+    Args:
+        context: What the code saw; it knows whether the code was asked to stop, and why.
+        result: What the task returned.
+        error: What it raised; None if it returned.
+
+    Returns:
+        None if there is nothing to say: the job was completed already, or is no longer this consumer's.
+    """
+    job, why = context.job, context.interruption
+    if context.is_completed or why is Interruption.LEASE_LOST:
+        return None
+    if error is None:
+        try:
+            return Settlement.complete(job, result)
+        except PayloadError as refused:
+            error = NoRetry(f"the task's result cannot be stored: {refused.summary}")
+    if isinstance(error, LeaseLost) and error.job_id == job.id:
+        return None
+    match why:
+        case Interruption.STOPPED:
+            return Settlement.release(job)
+        case Interruption.CANCELLED:
+            return Settlement.cancel(job, "cancelled by an operator while it ran")
+        case Interruption.TIMED_OUT if not isinstance(error, Exception):
+            error = _timed_out(context) or error
+    return _word_on(job, error)
+
+
+def _timed_out(context: JobContext) -> JobTimedOut | None:
+    try:
+        context.check()
+    except JobTimedOut as error:
+        return error
+    return None
+
+
+def _word_on(job: Job, error: BaseException | Failure) -> Settlement:
+    match error:
+        case Snooze():
+            return Settlement.snooze(job, error.delay)
+        case Cancel():
+            return Settlement.cancel(job, error.reason)
+        case Retry():
+            return Settlement.fail(job, error, delay=error.delay)
+    return Settlement.fail(job, error, retry=not isinstance(error, NoRetry))
 
 
 @dataclass(frozen=True, slots=True)

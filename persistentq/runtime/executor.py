@@ -1,4 +1,4 @@
-"""What every executor is to the consumer: it starts runs, tells of their ends, and stops what it can."""
+"""What every executor is to the consumer: it runs tasks, tells of their ends, and stops what it can."""
 
 from __future__ import annotations
 
@@ -24,12 +24,16 @@ class Run:
         task: What it runs.
         context: What its handler sees; it carries the interruption, if there is one.
         began: When its code began, on the monotonic clock; None while it waits in this process.
+        is_stopped: Whether its executor was told to stop it.
+        is_lost: Whether the job is no longer this consumer's.
     """
 
     job: Job
     task: Task[..., Any]
     context: JobContext
     began: float | None = None
+    is_stopped: bool = False
+    is_lost: bool = False
 
     @property
     def key(self) -> tuple[int, int]:
@@ -44,19 +48,21 @@ class Ended(NamedTuple):
         result: What the task returned; None if it raised.
         error: What it raised, or what is known of it where the error itself stayed in another process.
         seconds: How long its code ran.
+        returned: Whether the job is to be given back uncounted: its code never began, for no fault of its own.
     """
 
     run: Run
     result: Any
     error: BaseException | Failure | None
     seconds: float
+    returned: bool = False
 
 
 class Executor(ABC):
-    """Runs tasks somewhere. All methods are called from the consumer's main thread, and none of them waits.
+    """Runs tasks somewhere. Its methods are called from the consumer's main thread, and none of them waits.
 
     Args:
-        on_end: Called once for each run that was started and not withdrawn, from any thread.
+        on_end: Called once for each run that was started, from any thread.
     """
 
     def __init__(self, on_end: Callable[[Ended], None]) -> None:
@@ -64,11 +70,7 @@ class Executor(ABC):
 
     @abstractmethod
     def start(self, run: Run) -> None:
-        """Take a run, to begin it as soon as there is room; sets `began` when it does."""
-
-    @abstractmethod
-    def withdraw(self) -> list[Run]:
-        """Take back every run that has not begun; their ends are not told. Empty if there is none."""
+        """Begin a run now; sets `began` when its code begins. There are never more than the consumer's places."""
 
     @abstractmethod
     def interrupt(self, run: Run) -> None:

@@ -62,9 +62,11 @@ def claimed_jobs(rows: list[Any], queue: str, consumer: str) -> tuple[list[Job],
     """Return the jobs that a claim answered, in the order in which they leave, and those without readable arguments."""
     rows.sort(key=_leaving_order)
     jobs = [_claimed_job(row, queue, consumer) for row in rows]
-    if all(job.args for job in jobs):
+    doubtful = [job for job, row in zip(jobs, rows, strict=True) if not job.args and row[ARGS] != "{}"]
+    if not doubtful:
         return jobs, []
-    broken = {row[0] for row in rows if decode_args(row[ARGS]) is None}
+    stored = {row[0]: row[ARGS] for row in rows}
+    broken = {job.id for job in doubtful if decode_args(stored[job.id]) is None}
     return [job for job in jobs if job.id not in broken], [job for job in jobs if job.id in broken]
 
 

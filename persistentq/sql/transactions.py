@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from persistentq.errors import ConfigurationError, InvalidArgument, StorageError, StorageUnavailable
 from persistentq.sql.dialect import READONLY, DialectFacts, Fault, Progress
+from persistentq.sql.hints import Hints
 from persistentq.sql.models import EPOCH, MICROSECOND, database_now
 from persistentq.sql.schema import ensure_schema
 from persistentq.sql.sqlite import SQLiteFacts
@@ -60,6 +61,7 @@ class Transactions:
         self._facts, self._defaults, self._lock_timeout = facts_for(target), defaults, lock_timeout
         self._location = self._facts.location(target)
         self._engine = self._facts.make_engine(target, lock_timeout, create=create)
+        self._hints = Hints(self._facts.make_notifier(self._engine))
         self._reader = self._engine.execution_options(**{READONLY: True})
         self._writer = self._engine.execution_options(**{READONLY: False})
         self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
@@ -76,6 +78,11 @@ class Transactions:
     def location(self) -> str:
         """See PersistentQInterface."""
         return self._location
+
+    @property
+    def address(self) -> str:
+        """See PersistentQInterface."""
+        return self._engine.url.render_as_string(hide_password=False)
 
     @property
     def engine(self) -> Engine:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,67 +12,21 @@ import pytest
 from persistentq import (
     Consumer,
     InvalidArgument,
-    Job,
     JobStatus,
     LeaseLost,
     NoRetry,
     Outcome,
     PersistentQInterface,
     PersistentQMemory,
-    PersistentQSQLAlchemy,
     StorageUnavailable,
     current_job,
     task,
 )
 from persistentq.clock import Deadline
 from persistentq.runtime import make_consumer_id
+from persistentq.settlement import Turn
 from persistentq.tasks import TASKS, Tasks
-
-PATIENCE_S = 20
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PersistentQInterface]:
-    made = (
-        PersistentQMemory()
-        if request.param == "memory"
-        else PersistentQSQLAlchemy(f"sqlite:///{tmp_path}/queue.db")
-    )
-    with made:
-        yield made
-
-
-@pytest.fixture
-def tasks() -> Tasks:
-    return Tasks()
-
-
-@contextmanager
-def running(consumer: Consumer) -> Iterator[Consumer]:
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            consumer.run()
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield consumer
-    finally:
-        if not consumer._stops:
-            consumer.stop()
-        thread.join(PATIENCE_S)
-    assert not thread.is_alive()
-    assert failed == []
-
-
-def ended(queue: PersistentQInterface, job: Job) -> Job:
-    finished = {JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED}
-    assert Deadline(PATIENCE_S).wait_for(lambda: queue.get_job(job.id).status in finished, every=0.01)
-    return queue.get_job(job.id)
+from tests.runtime.conftest import PATIENCE_S, ended, running
 
 
 def test_a_task_runs_and_its_result_is_kept(queue: PersistentQInterface, tasks: Tasks) -> None:
@@ -273,28 +225,18 @@ def test_an_idle_consumer_stops_at_once(queue: PersistentQInterface) -> None:
 
 
 class Flaky(PersistentQMemory):
-    """A queue whose database is out of reach for the first few calls of each kind."""
+    """A queue whose database is out of reach for the first turns that say something, and the first that ask."""
 
     def __init__(self, failures: int) -> None:
         super().__init__()
-        self.left = dict.fromkeys(("dequeue", "complete", "fail"), failures)
+        self.left = {"asks": failures, "says": failures}
 
-    def _stumble(self, call: str) -> None:
-        if self.left[call]:
-            self.left[call] -= 1
+    def turn(self, *args: Any, **more: Any) -> Turn:
+        kind = "says" if more["settled"] else "asks"
+        if self.left[kind]:
+            self.left[kind] -= 1
             raise StorageUnavailable("flaky", "is out of reach")
-
-    def dequeue(self, *args: Any, **more: Any) -> list[Job]:
-        self._stumble("dequeue")
-        return super().dequeue(*args, **more)
-
-    def complete(self, *args: Any, **more: Any) -> None:
-        self._stumble("complete")
-        super().complete(*args, **more)
-
-    def fail(self, *args: Any, **more: Any) -> Job:
-        self._stumble("fail")
-        return super().fail(*args, **more)
+        return super().turn(*args, **more)
 
 
 def test_a_database_out_of_reach_is_waited_for_and_no_outcome_is_forgotten(tasks: Tasks) -> None:
@@ -311,7 +253,7 @@ def test_a_database_out_of_reach_is_waited_for_and_no_outcome_is_forgotten(tasks
         assert ended(queue, good).attempt == 1
         assert ended(queue, bad).attempt == 1
     assert runs == [1]
-    assert queue.left == {"dequeue": 0, "complete": 0, "fail": 0}
+    assert queue.left == {"asks": 0, "says": 0}
 
 
 def test_a_made_up_id_is_unique_and_valid(queue: PersistentQInterface) -> None:
