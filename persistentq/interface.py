@@ -17,13 +17,14 @@ from persistentq.job import Job, NewJob
 from persistentq.operator_interface import OperatorInterface
 from persistentq.schedule_interface import ScheduleInterface
 from persistentq.settlement import Settlement, Turn
+from persistentq.waiting_interface import WaitingInterface
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.orm import Session
 
 
-class PersistentQInterface(OperatorInterface, ScheduleInterface):
+class PersistentQInterface(OperatorInterface, ScheduleInterface, WaitingInterface):
     """A durable queue of jobs: what producers, consumers and operators may do with it.
 
     Every method is one transaction and may be called from any thread. Whatever it returns is durable. A method
@@ -267,6 +268,11 @@ class PersistentQInterface(OperatorInterface, ScheduleInterface):
     @abstractmethod
     def location(self) -> str:
         """Where the jobs are, fit to be shown: a path or a URL without its password."""
+
+    @property
+    @abstractmethod
+    def address(self) -> str | None:
+        """What another process opens this queue with: never shown, as it holds the password; None if none can."""
 
     @abstractmethod
     def close(self) -> None:

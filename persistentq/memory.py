@@ -22,8 +22,8 @@ from persistentq.job import (
     NewJob,
     Outcome,
 )
-from persistentq.memory_operators import MemoryOperators
 from persistentq.memory_schedules import MemorySchedules
+from persistentq.memory_waiting import MemoryWaiting
 from persistentq.payload import decode_args, decode_result, encode_args
 from persistentq.settlement import Settlement, Turn, Verb
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-class PersistentQMemory(MemoryOperators, MemorySchedules):
+class PersistentQMemory(MemoryWaiting, MemorySchedules):
     """A queue that lives and dies with its process; for tests, and as the meaning of the contract.
 
     Args:

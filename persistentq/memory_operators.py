@@ -31,6 +31,8 @@ class MemoryOperators(MemoryReaders):
 
     def _put(self, job: Job, **changes: Any) -> Job:
         self._jobs[job.id] = job = replace(job, **changes)
+        if "cancel_requested" in changes or job.status in UNFINISHED - {JobStatus.PROCESSING}:
+            self._bells.hint([job.queue])
         return job
 
     def _give_back(self, held: Job, status: JobStatus, **changes: Any) -> Job:
@@ -164,4 +166,5 @@ class MemoryOperators(MemoryReaders):
     def resume_queue(self, queue: str) -> QueueInfo:
         with self._lock:
             self._pauses.pop(check_queue(queue), None)
+            self._bells.hint([queue])
             return self._queue_info(queue, self.count_jobs().get(queue, {}))

@@ -6,7 +6,7 @@ import os
 import time
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from enum import Enum, auto
@@ -16,6 +16,10 @@ from persistentq.errors import StorageError
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine, Pool, Select
+
+    from persistentq.doorbell import LocalDoorbell
+    from persistentq.sql.doorbell_postgresql import Notifier
+    from persistentq.sql.doorbell_sqlite import Sight
 
 Made = TypeVar("Made")
 
@@ -59,7 +63,6 @@ class DialectFacts(ABC):
         has_update_returning: UPDATE … RETURNING.
         has_partial_indexes: An index may have a condition, and so may a unique one.
         has_arrays: A statement can be given the values of many rows at once, as arrays.
-        has_notify: The server can wake who listens.
     """
 
     insert: Callable[..., Any]
@@ -71,7 +74,6 @@ class DialectFacts(ABC):
     has_update_returning: bool
     has_partial_indexes: bool
     has_arrays: bool
-    has_notify: bool
 
     @abstractmethod
     def make_engine(self, url: URL, lock_timeout: timedelta, *, create: bool) -> Engine:
@@ -133,6 +135,14 @@ class DialectFacts(ABC):
     @abstractmethod
     def after_write(self, engine: Engine) -> None:
         """Do the upkeep that is due after a committed write."""
+
+    @abstractmethod
+    def make_doorbell(self, engine: Engine, queues: Collection[str] | None, sight: Sight) -> LocalDoorbell:
+        """Return a bell that also hears what other processes store in these queues, None for all of them."""
+
+    def make_notifier(self, engine: Engine) -> Notifier | None:  # noqa: ARG002 - for the databases that have such
+        """Return who tells other processes of what this one stores; None if their bells hear it by themselves."""
+        return None
 
 
 # Pools that a forked child inherited. Kept, as the driver may close a connection that nobody refers to.

@@ -282,6 +282,7 @@ _partial(
     where=and_(READY, JobRow.reserved_for.is_not(None)),
 )
 _partial("persistentq_due", JobRow.run_at, JobRow.id, where=WAITING)
+_partial("persistentq_due_of_queue", JobRow.queue, JobRow.run_at, where=WAITING)
 _partial("persistentq_lease", JobRow.lease_until, where=HELD)
 _partial("persistentq_cancelling", JobRow.consumer, where=text("cancel_requested = 1"))
 _partial("persistentq_unique_key", JobRow.unique_key, where=UNIQUE_WHERE, unique=True)

@@ -12,6 +12,7 @@ from persistentq.failure import describe
 from persistentq.job import UNFINISHED, Job, JobStatus, Outcome, QueueInfo, statuses_before
 from persistentq.selection import StatusFilter, check_pause, check_retention, check_statuses
 from persistentq.sql import statements
+from persistentq.sql.hints import telling
 from persistentq.sql.models import LISTED, MICROSECOND, JobRow, PauseRow
 from persistentq.sql.readers import Readers, queue_info
 from persistentq.sql.rows import to_job
@@ -21,6 +22,7 @@ from persistentq.sql.settling import finish, give_back, note, operable_row, wait
 class Operators(Readers):
     """What an operator may do to jobs; see PersistentQInterface."""
 
+    @telling
     def resubmit(self, job_id: int) -> Job:
         with self._orm() as session:
             row = operable_row(session, job_id, "resubmit")
@@ -34,6 +36,7 @@ class Operators(Readers):
             wait(row, JobStatus.PENDING, run_at=self._clock(session))
             return to_job(row)
 
+    @telling
     def cancel(self, job_id: int) -> Job:
         with self._orm() as session:
             row = operable_row(session, job_id, "cancel")
@@ -43,6 +46,7 @@ class Operators(Readers):
                 finish(row, JobStatus.CANCELLED, self._clock(session))
             return to_job(row)
 
+    @telling
     def mark_failed(self, job_id: int, reason: str) -> Job:
         failure = describe(reason)
         with self._orm() as session:
@@ -52,6 +56,7 @@ class Operators(Readers):
             finish(row, JobStatus.FAILED, now, failure.message)
             return to_job(row)
 
+    @telling
     def assign_job(self, job_id: int, consumer: str | None) -> Job:
         name = None if consumer is None else check_consumer(consumer)
         with self._orm() as session:
@@ -111,6 +116,7 @@ class Operators(Readers):
             row.paused_until = None if span is None else now + span
         return queue_info(name, self.count_jobs().get(name, {}), row, now)
 
+    @telling
     def resume_queue(self, queue: str) -> QueueInfo:
         name = check_queue(queue)
         with self._orm() as session:

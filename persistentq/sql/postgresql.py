@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects.postgresql import insert
@@ -14,6 +14,10 @@ from sqlalchemy.exc import DisconnectionError
 
 from persistentq.errors import ConfigurationError, LockTimeout, StorageError, StorageUnavailable
 from persistentq.sql.dialect import READONLY, DialectFacts, Fault, drop_connections_after_fork
+from persistentq.sql.doorbell_postgresql import ListeningDoorbell, Notifier
+
+if TYPE_CHECKING:
+    from persistentq.sql.doorbell_sqlite import Sight
 
 Made = TypeVar("Made")
 
@@ -66,7 +70,6 @@ class PostgreSQLFacts(DialectFacts):
     has_update_returning = True
     has_partial_indexes = True
     has_arrays = True
-    has_notify = True
 
     _driver: Any
     _begin: str
@@ -166,6 +169,17 @@ class PostgreSQLFacts(DialectFacts):
 
     def after_write(self, engine: Engine) -> None:
         """Nothing to do: autovacuum and the checkpointer are the server's."""
+
+    def make_doorbell(
+        self,
+        engine: Engine,
+        queues: Collection[str] | None,
+        sight: Sight,  # noqa: ARG002 - what the server says is enough
+    ) -> ListeningDoorbell:
+        return ListeningDoorbell(queues, engine, self.location(engine.url))
+
+    def make_notifier(self, engine: Engine) -> Notifier:
+        return Notifier(engine)
 
     def _begin_with_sqlalchemy(self, connection: Connection) -> None:
         options = connection.get_execution_options()

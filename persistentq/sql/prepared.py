@@ -49,6 +49,7 @@ class Statements:
         self.expired = Prepared(statements.expired(1), dialect)
         self.beckoning = Prepared(statements.beckoning(), dialect)
         self.due = Prepared(statements.due(BATCH), dialect)
+        self.next_moments = Prepared(statements.next_moments(), dialect)
         self.complete = Prepared(statements.complete(), dialect)
         self.completed = Prepared(statements.completed(), dialect)
         self.extend = Prepared(statements.extend(), dialect)

@@ -14,7 +14,14 @@ from persistentq.sql.transactions import Transactions
 
 Store = TypeVar("Store", bound=Transactions)
 
-CALLS = PersistentQInterface.__abstractmethods__ - {"location", "close", "guard", "completing"}
+CALLS = PersistentQInterface.__abstractmethods__ - {
+    "address",
+    "location",
+    "close",
+    "guard",
+    "completing",
+    "listen",
+}
 ONCE = {
     *("enqueue_many", "fail", "snooze", "resubmit", "cancel", "mark_failed", "assign_job", "delete_job"),
     *("remove_schedule", "run_schedule"),

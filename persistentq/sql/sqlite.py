@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from importlib import import_module
@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError
 
@@ -25,6 +25,8 @@ from persistentq.errors import (
     StorageUnavailable,
 )
 from persistentq.sql.dialect import READONLY, DialectFacts, drop_connections_after_fork
+from persistentq.sql.doorbell_sqlite import FileDoorbell, Sight
+from persistentq.sql.prepared import Prepared
 from persistentq.sql.sqlite_file import FileIdentity, make_private, named_file, refuse_network
 from persistentq.sql.sqlite_turns import connection_class
 
@@ -64,7 +66,6 @@ class SQLiteFacts(DialectFacts):
     has_update_returning = True
     has_partial_indexes = True
     has_arrays = False
-    has_notify = False
     # AUTOINCREMENT numbers from the largest id ever given, and nobody else writes meanwhile.
     last_id = select(func.last_insert_rowid())
 
@@ -154,6 +155,10 @@ class SQLiteFacts(DialectFacts):
         with suppress(OSError, DBAPIError, StorageError):
             if os.stat(f"{engine.url.database}-wal").st_size >= CHECKPOINT_AT:  # noqa: PTH116 - stat by path only
                 checkpoint_guarded(engine)
+
+    def make_doorbell(self, engine: Engine, queues: Collection[str] | None, sight: Sight) -> FileDoorbell:
+        version = Prepared(text("PRAGMA data_version"), engine.dialect)
+        return FileDoorbell(queues, Path(f"{engine.url.database}-wal"), sight, version)
 
 
 def checkpoint_guarded(engine: Engine) -> None:

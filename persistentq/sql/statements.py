@@ -17,6 +17,7 @@ from sqlalchemy import (
     Select,
     Text,
     Update,
+    and_,
     bindparam,
     case,
     delete,
@@ -174,6 +175,25 @@ def expired(limit: int) -> Select[int]:
         .offset(as_number(0))
         .with_for_update(skip_locked=True)
     )
+
+
+def next_moments() -> Select[int]:
+    """Microseconds until the first lease ends and until a queue's first scheduled job is due: none to two rows."""
+    queue = bindparam("of_queue", type_=Text)
+    coming = [
+        select((_micros(column) - NOW).label("left"))
+        .where(condition)
+        .order_by(column)
+        .limit(as_number(1))
+        .offset(as_number(0))
+        .subquery()
+        for column, condition in (
+            (JobRow.lease_until, HELD),
+            (JobRow.run_at, and_(WAITING, JobRow.queue == queue)),
+        )
+    ]
+    both = union_all(*(select(one) for one in coming)).subquery()
+    return select(both.c.left)
 
 
 def beckoning() -> Select[int]:

@@ -19,7 +19,7 @@ from persistentq.payload import encode_result
 from persistentq.settlement import Settlement, Turn, Verb
 from persistentq.sql import statements
 from persistentq.sql.adding import Adding, row_values
-from persistentq.sql.claiming import Claim, Claiming, Rows
+from persistentq.sql.claiming import Claim, Rows
 from persistentq.sql.group_commit import Shared
 from persistentq.sql.hot import Cursor, joined
 from persistentq.sql.models import MICROSECOND, ConsumerRow
@@ -29,6 +29,7 @@ from persistentq.sql.rows import changed, renewed
 from persistentq.sql.schedules import Schedules
 from persistentq.sql.settling import settle
 from persistentq.sql.transactions import Defaults
+from persistentq.sql.waiting import Waiting
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
@@ -50,7 +51,7 @@ class _Said(NamedTuple):
 
 
 @repeating
-class PersistentQSQLAlchemy(Claiming, Schedules):
+class PersistentQSQLAlchemy(Waiting, Schedules):
     """A queue in a database, through the SQLAlchemy ORM. Safe to use from many threads and processes.
 
     Args:
@@ -79,6 +80,7 @@ class PersistentQSQLAlchemy(Claiming, Schedules):
         self._add_shared = Shared(self._add_all, patience, lambda: LockTimeout(self._location))
 
     def close(self) -> None:
+        self._hints.close()
         self._hot.close()
         self._engine.dispose()
 
@@ -91,9 +93,14 @@ class PersistentQSQLAlchemy(Claiming, Schedules):
         values = [row_values(new, attempts, large) for new in jobs]
         if not values:
             return []
+        queues = {one["queue"] for one in values}
         if session is not None:
-            return self._run(partial(self._adding.add, values), session)
-        return self._add_shared(values)
+            added = self._run(partial(self._adding.add, values), session)
+            self._hints.give_later(queues, session)
+        else:
+            added = self._add_shared(values)
+            self._hints.give(queues)
+        return added
 
     def _add_all(self, batch: list[list[dict[str, Any]]]) -> list[list[Job]]:
         """Store the jobs of several calls in one transaction; return those of each call."""
@@ -154,8 +161,14 @@ class PersistentQSQLAlchemy(Claiming, Schedules):
             return changed(word.job, settle(session, word, self._clock(session)))
 
     def release(self, jobs: Iterable[Job]) -> list[Job]:
+        words = [Settlement.release(job) for job in jobs]
         with self._orm() as session:
-            return self._settle_each(session, [Settlement.release(job) for job in jobs])
+            refused = self._settle_each(session, words)
+        self._hint_released(words)
+        return refused
+
+    def _hint_released(self, words: Iterable[Settlement]) -> None:
+        self._hints.give({word.job.queue for word in words if word.verb is Verb.RELEASE})
 
     def _settle_each(self, session: Session, given: Sequence[Settlement]) -> list[Job]:
         """Do what is said of these jobs, where they are held; return the others."""
@@ -191,6 +204,7 @@ class PersistentQSQLAlchemy(Claiming, Schedules):
                 refused = self._settle_each(session, others)
                 session.flush()
                 turn, found = self._take_turn(said, joined(session.connection(), self._facts))
+            self._hint_released(others)
             turn = replace(turn, refused=refused + turn.refused)
         return turn if claim is None else replace(turn, claimed=self._claimed(claim, found))
 

@@ -38,4 +38,3 @@ def test_facts(queue: PersistentQSQLAlchemy) -> None:
     assert facts.has_partial_indexes == works(
         queue, "CREATE UNIQUE INDEX trial ON persistentq_jobs (task) WHERE status = 'done'"
     )
-    assert facts.has_notify == works(queue, "NOTIFY persistentq, 'default'")

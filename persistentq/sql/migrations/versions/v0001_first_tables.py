@@ -90,6 +90,7 @@ def _index_jobs() -> None:
     _partial("ready", ["queue", *order], "status = 'pending' AND reserved_for IS NULL")
     _partial("reserved", ["reserved_for", "queue", *order], "status = 'pending' AND reserved_for IS NOT NULL")
     _partial("due", ["run_at", "id"], "status = 'scheduled'")
+    _partial("due_of_queue", ["queue", "run_at"], "status = 'scheduled'")
     _partial("lease", ["lease_until"], "status = 'processing'")
     _partial("cancelling", ["consumer"], "cancel_requested = 1")
     unfinished = "unique_key IS NOT NULL AND status IN ('scheduled', 'pending', 'processing')"

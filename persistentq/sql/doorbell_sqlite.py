@@ -1,0 +1,149 @@
+"""The doorbell of a SQLite file: hears that the WAL is written to, then looks until the commit can be seen."""
+
+from __future__ import annotations
+
+import logging
+import math
+import select
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from persistentq.clock import Deadline
+from persistentq.doorbell import LocalDoorbell
+from persistentq.errors import StorageError
+
+if TYPE_CHECKING:
+    from persistentq.sql.inotify import FileWatch
+    from persistentq.sql.prepared import Prepared
+
+LOG = logging.getLogger("persistentq.doorbell")
+
+PAUSES_S = (0.0, *(0.0001,) * 6, *(0.0002 * 2**n for n in range(10)))
+"""Between the looks that follow a write to the WAL. Its commit can be seen only when the disk has synced it, mostly a
+few hundred microseconds later; the last look is two tenths of a second later."""
+
+POLLED_S = 0.02
+"""Between looks where nobody tells of writes."""
+
+LOOK_COSTS_S, MOST_DEBT_S = 0.005, 0.15
+"""However much others write: thirty looks at once, and two hundred a second in the long run."""
+
+
+class Sight(Protocol):
+    """What can be seen of the database without taking a lock."""
+
+    def peek(self, statement: Prepared, values: dict[str, Any]) -> list[Any]:
+        """Return the rows of a statement that only reads."""
+
+    def is_wanted(self) -> bool:
+        """Return whether there is something to do for the listener."""
+
+
+class LookPlan:
+    """When to look next."""
+
+    def __init__(self) -> None:
+        self._pauses: Iterator[float] = iter(())
+        self._debt = Deadline(0)
+        self._next = Deadline(0)
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next look; infinitely many if none is planned."""
+        return self._next.remaining
+
+    def expect(self) -> None:
+        """Plan the looks after a write."""
+        self._pauses = iter(PAUSES_S)
+        self._plan(math.inf)
+
+    def looked(self, idle: float, *, in_vain: bool) -> None:
+        """Plan the look after this one.
+
+        Args:
+            idle: Seconds until the next look when the last one after a write is made.
+            in_vain: Whether nothing was found. Who never finds anything looks less often.
+        """
+        self._debt = Deadline(self._debt.remaining + LOOK_COSTS_S if in_vain else 0)
+        self._plan(idle)
+
+    def _plan(self, idle: float) -> None:
+        self._next = Deadline(max(next(self._pauses, idle), self._debt.remaining - MOST_DEBT_S))
+
+
+class FileDoorbell(LocalDoorbell):
+    """Wakes also for what other processes, and other connections of this one, have stored in a SQLite file.
+
+    Args:
+        queues: As for `LocalDoorbell`.
+        wal: The path of the write-ahead log.
+        sight: How to look.
+        version: Asks for a number that is another one whenever another connection has committed.
+    """
+
+    def __init__(self, queues: Collection[str] | None, wal: Path, sight: Sight, version: Prepared) -> None:
+        self._wal, self._sight, self._version = wal, sight, version
+        self._known: int | None = None
+        super().__init__(queues)
+
+    def _open(self) -> None:
+        super()._open()
+        self._plan = LookPlan()
+        self._watch: FileWatch | None = None
+        self._has_looked = False
+
+    def _start_watching(self) -> None:
+        from persistentq.sql.inotify import FileWatch
+
+        self._calm_poll = select.poll()
+        self._calm_poll.register(self._reader, select.POLLIN)
+        try:
+            self._watch = FileWatch(self._wal)
+        except OSError as error:
+            LOG.info("%s is looked at every %d ms: %s", self._wal, POLLED_S * 1000, error)
+        else:
+            self._calm_poll.register(self._watch.descriptor, select.POLLIN)
+
+    def _sleep(self, seconds: float) -> None:
+        if not self._has_looked:
+            # Not before: a forked child that never waits needs none of it.
+            self._start_watching()
+            self._has_looked = True
+        elif self._plan.pause == math.inf:
+            if not self._wait_for(self._calm_poll, seconds):
+                return
+            self._plan.expect()
+        else:
+            self._doze(min(seconds, self._plan.pause))
+        if self._plan.pause == 0 or seconds == 0:
+            self._look()
+
+    def _doze(self, seconds: float) -> None:
+        """Sleep until rung, but no longer; what is written meanwhile is found by the next look."""
+        if seconds < 0.001:
+            # A poll counts in milliseconds.
+            Deadline(seconds).pause(seconds)
+            seconds = 0
+        self._wait_for(self._poll, seconds)
+
+    def _look(self) -> None:
+        # First the watch, then the look: what comes in between is told.
+        is_told = self._watch is not None and self._watch.is_armed()
+        if self._watch is not None and self._watch.read():
+            self._plan.expect()
+        is_found = False
+        # What is wrong with the database is for those to say who need it.
+        with suppress(StorageError):
+            before, self._known = self._known, self._sight.peek(self._version, {})[0][0]
+            if self._known != before:
+                self._has_changed = True
+                is_found = self._sight.is_wanted()
+        self._is_wanted |= is_found
+        self._plan.looked(math.inf if is_told else POLLED_S, in_vain=not is_found)
+
+    def _shut(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+        super()._shut()

@@ -1,0 +1,61 @@
+"""A watch on one file by Linux's inotify: says that it was written to, without any work while it is not."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from contextlib import suppress
+from pathlib import Path
+
+MODIFIED, ATTRIBUTES, MOVED, DELETED = 0x2, 0x4, 0x800, 0x400
+EVENT = struct.Struct("iIII")
+"""Watch, what happened, cookie, length of the name that follows; an event of a watched file has no name."""
+
+
+class FileWatch:
+    """Tells when a file is written to; the file may be deleted and made anew, and is never opened.
+
+    Attributes:
+        descriptor: Can be read when something happened.
+
+    Raises:
+        OSError: there is no inotify here, or no instance left.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = os.fsencode(path)
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        try:
+            self.descriptor: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        except AttributeError as error:
+            raise OSError("this system has no inotify") from error
+        if self.descriptor < 0:
+            raise OSError(ctypes.get_errno(), "there is no inotify instance left")
+        self._watch = -1
+
+    def is_armed(self) -> bool:
+        """Watch the file that the path names now, if that is not watched yet; return whether there is one."""
+        return self._watch >= 0 or self._arm()
+
+    def _arm(self) -> bool:
+        wanted = MODIFIED | ATTRIBUTES | MOVED | DELETED
+        known, self._watch = self._watch, self._libc.inotify_add_watch(self.descriptor, self._path, wanted)
+        if known >= 0 and known != self._watch:
+            self._libc.inotify_rm_watch(self.descriptor, known)
+        return self._watch >= 0
+
+    def read(self) -> bool:
+        """Forget what has happened up to now; return whether anything has."""
+        has_happened = False
+        with suppress(BlockingIOError):
+            while found := os.read(self.descriptor, EVENT.size * 256):
+                has_happened = True
+                # Deleted, moved, a link less, or events lost: the path may name another file now.
+                if any(what != MODIFIED for _, what, _, _ in EVENT.iter_unpack(found)):
+                    self._arm()
+        return has_happened
+
+    def close(self) -> None:
+        """Let go of the watch."""
+        os.close(self.descriptor)
