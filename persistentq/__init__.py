@@ -37,6 +37,7 @@ from persistentq.job import (
     Page,
     QueueInfo,
 )
+from persistentq.job_log import JobLog, LogLine, Progress
 from persistentq.memory import PersistentQMemory
 from persistentq.outcomes import Cancel, JobCancelled, JobInterrupted, JobTimedOut, NoRetry, Retry, Snooze
 from persistentq.runtime import Consumer
@@ -70,11 +71,13 @@ __all__ = [
     "JobError",
     "JobFilter",
     "JobInterrupted",
+    "JobLog",
     "JobNotFound",
     "JobStatus",
     "JobTimedOut",
     "LeaseLost",
     "LockTimeout",
+    "LogLine",
     "Migration",
     "NewJob",
     "NoRetry",
@@ -85,6 +88,7 @@ __all__ = [
     "PersistentQInterface",
     "PersistentQMemory",
     "PersistentQSQLAlchemy",
+    "Progress",
     "QueueInfo",
     "Retry",
     "Schedule",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from persistentq.backoff import Backoff
 from persistentq.job import Job, NewJob
+from persistentq.log_interface import LogInterface
 from persistentq.operator_interface import OperatorInterface
 from persistentq.schedule_interface import ScheduleInterface
 from persistentq.settlement import Settlement, Turn
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-class PersistentQInterface(OperatorInterface, ScheduleInterface, WaitingInterface):
+class PersistentQInterface(OperatorInterface, ScheduleInterface, WaitingInterface, LogInterface):
     """A durable queue of jobs: what producers, consumers and operators may do with it.
 
     Every method is one transaction and may be called from any thread. Whatever it returns is durable. A method

@@ -22,6 +22,7 @@ from persistentq.job import (
     NewJob,
     Outcome,
 )
+from persistentq.memory_log import MemoryLog
 from persistentq.memory_schedules import MemorySchedules
 from persistentq.memory_waiting import MemoryWaiting
 from persistentq.payload import decode_args, decode_result, encode_args
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-class PersistentQMemory(MemoryWaiting, MemorySchedules):
+class PersistentQMemory(MemoryWaiting, MemorySchedules, MemoryLog):
     """A queue that lives and dies with its process; for tests, and as the meaning of the contract.
 
     Args:

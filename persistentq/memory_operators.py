@@ -106,6 +106,7 @@ class MemoryOperators(MemoryReaders):
     def _drop(self, job: Job) -> None:
         del self._jobs[job.id], self._budgets[job.id]
         self._history.pop(job.id, None)
+        self._logs.pop(job.id, None)
 
     def delete_jobs(
         self,

@@ -14,6 +14,7 @@ from persistentq.doorbell import Doorbells
 from persistentq.errors import JobNotFound
 from persistentq.interface import PersistentQInterface
 from persistentq.job import ActivityBucket, Attempt, ConsumerInfo, Job, JobStatus, Outcome, Page, QueueInfo
+from persistentq.job_log import JobLog
 from persistentq.schedule import ScheduleInfo
 from persistentq.selection import JobFilter, read_cursor
 
@@ -36,6 +37,7 @@ class MemoryReaders(PersistentQInterface):
         self._pauses: dict[str, datetime | None] = {}
         self._schedules: dict[str, ScheduleInfo] = {}
         self._look_at: dict[str, datetime] = {}
+        self._logs: dict[int, JobLog] = {}
         self._bells = Doorbells()
         self._last_id = 0
 

@@ -338,6 +338,33 @@ class ConsumerRow(Base):
     stopped_at: Mapped[datetime | None]
 
 
+class LogRow(Base):
+    """One line that a job's task logged; before it, the job's log had `starts_at` bytes of UTF-8."""
+
+    __tablename__ = "persistentq_log_lines"
+    __table_args__ = ({"sqlite_strict": True},)
+
+    job_id: Mapped[int] = _of_job()
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    starts_at: Mapped[int] = mapped_column(Int64)
+    attempt: Mapped[int]
+    at: Mapped[datetime]
+    text: Mapped[str]
+
+
+class ProgressRow(Base):
+    """How far a job's task has come, as it last said."""
+
+    __tablename__ = "persistentq_progress"
+    __table_args__ = ({"sqlite_strict": True},)
+
+    job_id: Mapped[int] = _of_job()
+    attempt: Mapped[int]
+    at: Mapped[datetime]
+    millionths: Mapped[int]
+    note: Mapped[str]
+
+
 class ScheduleRow(Base):
     """One schedule. `look_at` is when a tick looks at it next: `next_at`, a later try after an error, never if paused.
 

@@ -24,7 +24,7 @@ CALLS = PersistentQInterface.__abstractmethods__ - {
 }
 ONCE = {
     *("enqueue_many", "fail", "snooze", "resubmit", "cancel", "mark_failed", "assign_job", "delete_job"),
-    *("remove_schedule", "run_schedule"),
+    *("remove_schedule", "run_schedule", "record"),
 }
 """Calls that would do their work twice, or be refused, if the first one was committed after all."""
 

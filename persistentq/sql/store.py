@@ -22,6 +22,7 @@ from persistentq.sql.adding import Adding, row_values
 from persistentq.sql.claiming import Claim, Rows
 from persistentq.sql.group_commit import Shared
 from persistentq.sql.hot import Cursor, joined
+from persistentq.sql.logs import Logs
 from persistentq.sql.models import MICROSECOND, ConsumerRow
 from persistentq.sql.prepared import Prepared, as_arrays
 from persistentq.sql.repeating import repeating
@@ -51,7 +52,7 @@ class _Said(NamedTuple):
 
 
 @repeating
-class PersistentQSQLAlchemy(Waiting, Schedules):
+class PersistentQSQLAlchemy(Waiting, Schedules, Logs):
     """A queue in a database, through the SQLAlchemy ORM. Safe to use from many threads and processes.
 
     Args:

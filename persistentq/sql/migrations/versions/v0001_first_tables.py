@@ -38,6 +38,7 @@ def upgrade() -> None:
     _make_payloads()
     _make_the_others()
     _make_schedules()
+    _make_logs()
 
 
 def _text(name: str, *, null: bool = False) -> sa.Column[str]:
@@ -184,3 +185,25 @@ def _make_schedules() -> None:
         sqlite_strict=True,
     )
     op.create_index("ix_persistentq_schedules_look_at", "persistentq_schedules", ["look_at"])
+
+
+def _make_logs() -> None:
+    op.create_table(
+        "persistentq_log_lines",
+        _of_job(),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        _int64("starts_at"),
+        _number("attempt"),
+        _int64("at"),
+        _text("text"),
+        sqlite_strict=True,
+    )
+    op.create_table(
+        "persistentq_progress",
+        _of_job(),
+        _number("attempt"),
+        _int64("at"),
+        _number("millionths"),
+        _text("note"),
+        sqlite_strict=True,
+    )
