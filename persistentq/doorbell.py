@@ -62,6 +62,24 @@ class Doorbell(ABC):
         self.close()
 
 
+class _Writer:
+    """The writing end of a pipe, closed when nobody holds it any more.
+
+    Were it closed while a thread is about to ring, its number might be another file's by then: the database's, say.
+    """
+
+    def __init__(self, end: int) -> None:
+        self._end = end
+
+    def write(self) -> None:
+        # A pipe that is full wakes the waiter all the same; one that nobody reads has no waiter.
+        with suppress(BlockingIOError, BrokenPipeError):
+            os.write(self._end, b"\0")
+
+    def __del__(self) -> None:
+        os.close(self._end)
+
+
 class LocalDoorbell(Doorbell):
     """Wakes by a pipe, to which a signal handler may write at any moment; hears only what is told in this process.
 
@@ -80,7 +98,7 @@ class LocalDoorbell(Doorbell):
         self._reader, writer = os.pipe()
         for end in (self._reader, writer):
             os.set_blocking(end, False)
-        self._writer: int | None = writer
+        self._writer: _Writer | None = _Writer(writer)
         self._poll = select.poll()
         self._poll.register(self._reader, select.POLLIN)
 
@@ -106,9 +124,7 @@ class LocalDoorbell(Doorbell):
 
     def _wake(self) -> None:
         if (writer := self._writer) is not None:
-            # A pipe that is full wakes the waiter all the same.
-            with suppress(BlockingIOError):
-                os.write(writer, b"\0")
+            writer.write()
 
     def wait(self, seconds: float, *, has_room: bool = True) -> bool:
         deadline = Deadline(seconds)
@@ -149,10 +165,8 @@ class LocalDoorbell(Doorbell):
 
     def _shut(self) -> None:
         """Undo `_open`."""
-        writer, self._writer = self._writer, None
-        for end in (writer, self._reader):
-            if end is not None:
-                os.close(end)
+        self._writer = None
+        os.close(self._reader)
 
     def forget_parent(self) -> None:
         """Begin anew in a forked child: what it inherited is its parent's, too."""
