@@ -188,7 +188,8 @@ def next_moments() -> Select[int]:
         .offset(as_number(0))
         .subquery()
         for column, condition in (
-            (JobRow.lease_until, HELD),
+            # Its condition says nothing, but tells SQLite where to begin.
+            (JobRow.lease_until, and_(HELD, _micros(JobRow.lease_until) > as_number(0))),
             (JobRow.run_at, and_(WAITING, JobRow.queue == queue)),
         )
     ]

@@ -66,9 +66,15 @@ PLANS: dict[str, tuple[Any, dict[str, Any], set[str]]] = {
         CLAIM | {"of_queue": "nowhere"},
         {"persistentq_lease", "persistentq_due", "persistentq_ready", "persistentq_reserved"},
     ),
+    "next_moments": (
+        statements.next_moments(),
+        {"of_queue": "other"},
+        {"persistentq_lease", "persistentq_due_of_queue"},
+    ),
+    "cancelling": (statements.cancelling(), {"by_consumer": "busy"}, {"persistentq_cancelling"}),
     "complete_all": (
         statements.complete_all(),
-        {name: [value] * 100 for name, value in FENCE.items()},
+        {name: [value] * 100 for name, value in (FENCE | {"outcome": None}).items()},
         {"persistentq_jobs_pkey"},
     ),
     "extend_all": (

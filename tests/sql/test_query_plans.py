@@ -35,6 +35,11 @@ PLANS: dict[str, tuple[Any, list[str]]] = {
         statements.beckoning(),
         [*OVERDUE, "persistentq_ready (queue=?)", "persistentq_reserved (reserved_for=? AND queue=?)"],
     ),
+    "next_moments": (
+        statements.next_moments(),
+        ["persistentq_lease (lease_until>?)", "persistentq_due_of_queue (queue=?)"],
+    ),
+    "cancelling": (statements.cancelling(), ["persistentq_cancelling (consumer=?)"]),
     "complete": (statements.complete(), FENCED),
     "completed": (statements.completed(), FENCED),
     "extend": (statements.extend(), FENCED),
