@@ -10,16 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from persistentq.checks import check_consumer, check_int
 from persistentq.clock import Deadline
-from persistentq.errors import StorageUnavailable
+from persistentq.errors import InvalidArgument, StorageUnavailable
 from persistentq.interface import PersistentQInterface
 from persistentq.runtime.executor import Ended, Executor
 from persistentq.runtime.shares import Shares
 from persistentq.runtime.turns import Turns
-from persistentq.tasks import TASKS, Tasks
+from persistentq.tasks import TASKS, Task, Tasks
 from persistentq.text import safe
 
 if TYPE_CHECKING:
@@ -44,12 +44,17 @@ def _make_processes(
     places: int,
     app: str | None,
     memory_limit: int | None,
+    task: Task[..., Any],
     on_end: Callable[[Ended], None],
 ) -> Executor:
     # Most consumers have no use for it.
     from persistentq.runtime.processes import ProcessExecutor
 
-    return ProcessExecutor(places, app, on_end, memory_limit=memory_limit, url=queue.address)
+    module = app or task.function.__module__
+    if module == "__main__":
+        problem = "cannot be imported by a child process; name the module of its tasks with --app or app="
+        raise InvalidArgument("module of task", task.name, problem)
+    return ProcessExecutor(places, module, on_end, memory_limit=memory_limit, url=queue.address)
 
 
 class Consumer:
@@ -68,7 +73,8 @@ class Consumer:
         lease: How long a job stays ours when we fall silent; renewed three times in this span.
         drain: How long a stop waits for running tasks before their jobs are given back.
         leave_unknown: Whether to leave jobs whose task is not known here to other consumers, instead of failing them.
-        app: The module that child processes import for the same tasks, as `--app` names it; see `executor=`.
+        app: What child processes import for tasks with `executor="process"`, as `--app` names it; None for the module
+            of the first such task.
         memory_limit: Bytes of address space that a child process may use; None for no limit.
 
     Raises:

@@ -275,3 +275,20 @@ def test_queues_are_served_by_their_weights(queue: PersistentQInterface, tasks: 
     consumer.run(burst=True)
     assert len(order) == 200
     assert order[:20].count("bulk") == 5
+
+
+def test_a_task_whose_children_could_not_import_it_fails_alone(
+    queue: PersistentQInterface, tasks: Tasks
+) -> None:
+    def local() -> None:
+        """Stands for a function of a script."""
+
+    local.__module__ = "__main__"
+    tasks.add("local", local, executor="process")
+    tasks.add("plain", lambda: None)
+    job, other = queue.enqueue("local"), queue.enqueue("plain")
+    Consumer(queue, tasks=tasks).run(burst=True)
+    failed = queue.get_job(job.id)
+    assert (failed.status, failed.attempt) == (JobStatus.FAILED, 1)
+    assert "cannot be imported by a child process" in (failed.error or "")
+    assert queue.get_job(other.id).status == JobStatus.DONE
