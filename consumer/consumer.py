@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -16,27 +17,53 @@ from persistentq import InvalidArgument, load_settings, open_queue
 from persistentq.command_line import make_app, run_app
 from persistentq.job_files import TASK
 from persistentq.program import log_to_stderr, stop_signals
-from persistentq.runtime import Consumer
+from persistentq.runtime import Consumer, read_queues
 from persistentq.tasks import TASKS
 
 from .stamping import make_stamp_task
 
 PROGRAM = "python -m consumer.consumer" if __package__ == "consumer" else "persistentq consumer"
 
+MIB = 1024 * 1024
+
 app = make_app()
 
 
+class Unknown(StrEnum):
+    """What becomes of jobs whose task this consumer does not know."""
+
+    FAIL = "fail"
+    LEAVE = "leave"
+
+
 @app.command()
-def consume(
+def consume(  # noqa: PLR0913, PLR0917 - the options of the command
     tasks_from: Annotated[
         str | None,
         typer.Option("--app", metavar="MODULE", help="Import this module, which holds your tasks."),
     ] = None,
-    queues: Annotated[str, typer.Option(help="The queues to serve, in order of preference.")] = "default",
+    queues: Annotated[
+        str,
+        typer.Option(
+            help="The queues to serve, strictly in this order; or with weights, as in default=3,mail=1."
+        ),
+    ] = "default",
     concurrency: Annotated[int, typer.Option(min=1, max=1000, help="How many jobs run at once.")] = 1,
     consumer_id: Annotated[
         str | None,
         typer.Option(help="A name no other consumer has; by default CONSUMER_ID, else a made-up one."),
+    ] = None,
+    unknown: Annotated[
+        Unknown,
+        typer.Option(
+            help="What becomes of jobs whose task is not known here: fail, or leave for other consumers."
+        ),
+    ] = Unknown.FAIL,
+    memory_limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="MIB", help="Address space of each child process, for tasks that run in one."
+        ),
     ] = None,
     burst: Annotated[bool, typer.Option("--burst", help="End when no job is ready.")] = False,
     fail_rate: Annotated[
@@ -59,10 +86,13 @@ def consume(
     with open_queue(settings=settings) as queue:
         consumer = Consumer(
             queue,
-            [name.strip() for name in queues.split(",")],
+            read_queues(queues),
             concurrency,
             consumer_id or settings.consumer_id,
             lease=settings.lease,
+            leave_unknown=unknown is Unknown.LEAVE,
+            app=tasks_from,
+            memory_limit=None if memory_limit is None else memory_limit * MIB,
         )
         with stop_signals(consumer.stop):
             consumer.run(burst)

@@ -5,6 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from persistentq.checks import check_int, check_queue
+from persistentq.errors import InvalidArgument
+
+
+def read_queues(text: str) -> list[str] | dict[str, int]:
+    """Return the queues that a command line names: `a,b` in this order, `a=3,b` by weight, 1 for one that has none.
+
+    Raises:
+        InvalidArgument: a weight is not a whole number. The names and bounds are checked by `Shares`.
+    """
+    parts = [part.partition("=") for part in text.split(",")]
+    if not any(equals for _, equals, _ in parts):
+        return [name.strip() for name, _, _ in parts]
+    weights = {}
+    for name, equals, weight in parts:
+        if equals and not weight.strip().isdecimal():
+            raise InvalidArgument(
+                "queues", text, f"has {weight.strip()!r} where a weight from 1 to 1,000 belongs"
+            )
+        weights[name.strip()] = int(weight) if equals else 1
+    return weights
 
 
 class Shares:

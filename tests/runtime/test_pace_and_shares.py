@@ -13,7 +13,7 @@ from persistentq import InvalidArgument
 from persistentq.runtime.executor import Run
 from persistentq.runtime.pace import MOST_AHEAD, Pace
 from persistentq.runtime.places import Places
-from persistentq.runtime.shares import Shares
+from persistentq.runtime.shares import Shares, read_queues
 from persistentq.tasks import Executor as Place
 
 
@@ -103,6 +103,26 @@ def test_without_weights_the_order_is_strict() -> None:
 def test_bad_queues_are_refused(bad: Any) -> None:
     with pytest.raises(InvalidArgument):
         Shares(bad)
+
+
+@pytest.mark.parametrize(
+    ("text", "queues"),
+    [
+        ("default", ["default"]),
+        ("b, a", ["b", "a"]),
+        ("default=3,mail=1", {"default": 3, "mail": 1}),
+        ("default=3, mail", {"default": 3, "mail": 1}),
+    ],
+)
+def test_queues_are_read_from_a_command_line(text: str, queues: list[str] | dict[str, int]) -> None:
+    assert read_queues(text) == queues
+    Shares(queues)
+
+
+@pytest.mark.parametrize("text", ["a=", "a=x", "a=-1", "a=1.5", "a=3=4"])
+def test_a_weight_that_is_none_is_told(text: str) -> None:
+    with pytest.raises(InvalidArgument, match="where a weight from 1 to 1,000 belongs"):
+        read_queues(text)
 
 
 def run_in(place: Place) -> Run:
