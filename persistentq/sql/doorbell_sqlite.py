@@ -130,9 +130,7 @@ class FileDoorbell(LocalDoorbell):
 
     def _look(self) -> None:
         # First the watch, then the look: what comes in between is told.
-        is_told = self._watch is not None and self._watch.is_armed()
-        if self._watch is not None and self._watch.read():
-            self._plan.expect()
+        is_told = self._watch is not None and self._hear(self._watch)
         is_found = False
         # What is wrong with the database is for those to say who need it.
         with suppress(StorageError):
@@ -142,6 +140,16 @@ class FileDoorbell(LocalDoorbell):
                 is_found = self._sight.is_wanted()
         self._is_wanted |= is_found
         self._plan.looked(math.inf if is_told else POLLED_S, in_vain=not is_found)
+
+    def _hear(self, watch: FileWatch) -> bool:
+        """Plan looks if there was a write; return whether the next one will be told."""
+        known = watch.watched
+        if watch.read():
+            self._plan.expect()
+        if watch.watched != known:
+            # With its last connection the WAL went, and a new connection counts anew.
+            self._known = None
+        return watch.watched >= 0
 
     def _shut(self) -> None:
         if self._watch is not None:

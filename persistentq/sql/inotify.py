@@ -18,6 +18,7 @@ class FileWatch:
 
     Attributes:
         descriptor: Can be read when something happened.
+        watched: A number for the file that is watched, another one for each; -1 while there is none.
 
     Raises:
         OSError: there is no inotify here, or no instance left.
@@ -32,22 +33,20 @@ class FileWatch:
             raise OSError("this system has no inotify") from error
         if self.descriptor < 0:
             raise OSError(ctypes.get_errno(), "there is no inotify instance left")
-        self._watch = -1
+        self.watched = -1
 
-    def is_armed(self) -> bool:
-        """Watch the file that the path names now, if that is not watched yet; return whether there is one."""
-        return self._watch >= 0 or self._arm()
-
-    def _arm(self) -> bool:
+    def _arm(self) -> None:
+        """Watch the file that the path names now, and no other."""
         wanted = MODIFIED | ATTRIBUTES | MOVED | DELETED
-        known, self._watch = self._watch, self._libc.inotify_add_watch(self.descriptor, self._path, wanted)
-        if known >= 0 and known != self._watch:
+        known, self.watched = self.watched, self._libc.inotify_add_watch(self.descriptor, self._path, wanted)
+        if known >= 0 and known != self.watched:
             self._libc.inotify_rm_watch(self.descriptor, known)
-        return self._watch >= 0
 
     def read(self) -> bool:
-        """Forget what has happened up to now; return whether anything has."""
+        """Forget what has happened up to now, and return whether anything has; watch the file if it is not yet."""
         has_happened = False
+        if self.watched < 0:
+            self._arm()
         with suppress(BlockingIOError):
             while found := os.read(self.descriptor, EVENT.size * 256):
                 has_happened = True
