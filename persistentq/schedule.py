@@ -114,9 +114,9 @@ class Schedule:
         """Return the next `count` ticks after a moment, 1 to 1000 of them, in UTC.
 
         Raises:
-            InvalidArgument: it cannot be read any more.
+            InvalidArgument: its expression or zone cannot be read any more.
         """
-        rhythm, ticks = self.check(), [after.astimezone(UTC)]
+        rhythm, ticks = read_rhythm(self.expression, self.zone), [after.astimezone(UTC)]
         for _ in range(check_int("count", count, 1, MAX_LIMIT)):
             ticks.append(rhythm.after(ticks[-1]))
         return ticks[1:]
@@ -153,7 +153,7 @@ class ScheduleInfo:
         """Return its next `count` ticks, 1 to 1000 of them, in UTC, as if it were not paused.
 
         Raises:
-            InvalidArgument: it cannot be read any more.
+            InvalidArgument: its expression or zone cannot be read any more.
         """
         return [self.next_at, *self.schedule.preview(self.next_at, count)][:count]
 
