@@ -69,7 +69,9 @@ def test_an_idle_turn_writes_nothing(queue: PersistentQSQLAlchemy, bell: FileDoo
     assert looks.number == 0
 
 
-def test_what_others_write_elsewhere_costs_little(other: PersistentQSQLAlchemy, bell: FileDoorbell) -> None:
+def test_what_others_write_elsewhere_costs_little(
+    queue: PersistentQSQLAlchemy, other: PersistentQSQLAlchemy, bell: FileDoorbell
+) -> None:
     """They write thousands of times a second; a job for the listener is found among it all the same."""
     looks, is_over = Looks(bell), Event()
 
