@@ -89,6 +89,7 @@ class Enqueuing(Generic[P]):
             session: See `PersistentQInterface.enqueue`.
             queue: The name of the queue; it and the others instead of what the task says. See `NewJob` for them all.
         """
+        _refuse_others("using", options, CallOptions)
         told = Enqueuing[P]()
         told._task, told._options = self._task, {**self._options, **options}
         return told
@@ -156,9 +157,12 @@ class Task(Enqueuing[P], Generic[P, R]):
         defaults: What its jobs get that say nothing else, by the names of `NewJob`.
     """
 
+    __name__: str
+
     def __init__(
         self, registry: Tasks, name: str, function: Callable[..., R], **options: Unpack[TaskOptions]
     ) -> None:
+        _refuse_others("task", options, TaskOptions)
         update_wrapper(self, function)
         self._task, self._options = self, {}
         self.registry, self.name, self.function = registry, check_task(name), function
@@ -335,6 +339,12 @@ def task(name: str, **options: Unpack[TaskOptions]) -> Registration:
         InvalidArgument: the name cannot be a task's, or another function has it, or a setting is out of bounds.
     """
     return TASKS.task(name, **options)
+
+
+def _refuse_others(name: str, given: Mapping[str, Any], known: type) -> None:
+    # As Python does for arguments that are written out; a TypedDict is for type checkers only.
+    for other in given.keys() - known.__annotations__.keys():
+        raise TypeError(f"{name}() got an unexpected keyword argument {other!r}")
 
 
 def _executor(given: Executor | str | None, *, is_async: bool) -> Executor:
