@@ -16,6 +16,7 @@ from persistentq import InvalidArgument, PersistentQSQLAlchemy, Schedule, Storag
 from persistentq.sql.models import ScheduleRow
 from persistentq.sql.schedules import due, soonest_look
 from tests.contract.conftest import age_everything
+from tests.sql.proxy import Cut, Proxy
 
 HOUR = Schedule("hourly", "every 1h", "t", {"n": 1})
 THREADS = 8
@@ -108,6 +109,30 @@ def test_a_tick_whose_job_cannot_be_stored_has_not_been(queue: PersistentQSQLAlc
         connection.execute(text("ALTER TABLE away RENAME TO persistentq_jobs"))
     assert queue.get_schedule("hourly") == before
     assert len(queue.tick()) == 1
+
+
+@pytest.mark.parametrize(
+    "word", [b"INSERT INTO persistentq_jobs", b"UPDATE persistentq_schedules", b"COMMIT\0"]
+)
+@pytest.mark.parametrize("when", Cut, ids=[one.name.lower() for one in Cut])
+def test_a_connection_that_is_lost_loses_and_repeats_no_tick(
+    own_postgres_url: str, word: bytes, when: Cut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody need know whether the COMMIT was heard: the call is made again, and finds what is due then."""
+    with Proxy(own_postgres_url) as proxy, PersistentQSQLAlchemy(proxy.url) as queue:
+        queue.put_schedule(HOUR)
+        age_everything(queue, 3601)
+        before = queue.get_schedule("hourly")
+        # So that the first COMMIT is that of the tick itself.
+        monkeypatch.setattr(queue, "next_tick", lambda: timedelta(0))
+        proxy.cut(when, word)
+        queue.tick()
+        assert proxy.cuts == 1
+        queue.tick()
+        (job,) = queue.list_jobs()
+        assert job.metadata["tick"] == before.next_at.isoformat()
+        after = queue.get_schedule("hourly")
+        assert (after.next_at, after.last_job_id) == (before.next_at + timedelta(hours=1), job.id)
 
 
 def test_many_may_put_the_same_at_once(queue: PersistentQSQLAlchemy) -> None:
