@@ -3,7 +3,8 @@
 ```
 PersistentQError                      .summary .hint .exit_code
 ├── InvalidArgument (ValueError)      .name .value .problem
-│   └── PayloadError                  an argument or a result that is not bounded JSON
+│   ├── PayloadError                  an argument or a result that is not bounded JSON
+│   └── InvalidQuery                  .at
 ├── ConfigurationError                .key .value .source .problem
 ├── StorageError                      __cause__ is the driver's error
 │   ├── StorageUnavailable            .retryable is True: full, connection lost
@@ -78,6 +79,27 @@ class InvalidArgument(PersistentQError, ValueError):
 
 class PayloadError(InvalidArgument):
     """Arguments or a result that cannot be stored: not JSON, too deep or too large."""
+
+
+class InvalidQuery(InvalidArgument):
+    """A query cannot be read; `at` is the place in it, from 0."""
+
+    def __init__(self, query: str, at: int, problem: str) -> None:
+        super().__init__("query", query, problem)
+        self.args = (query, at, problem)
+        self.at = at
+
+    @property
+    def summary(self) -> str:
+        """Names the place, what stands there and what is wrong with it."""
+        here = self.value[self.at :].split(maxsplit=1)[:1] if isinstance(self.value, str) else []
+        place = f"at {shown(here[0], 40)}, character {self.at + 1}," if here else "at its end"
+        return f"the query {place} {self.problem}"
+
+    @property
+    def hint(self) -> str:
+        """What a query looks like."""
+        return 'for example: status:failed task:mail.* age>10m -tag:test (queue:a OR error:"timed out")'
 
 
 class ConfigurationError(PersistentQError):
