@@ -12,13 +12,13 @@ from pathlib import Path
 
 import sqlalchemy
 
-from benchmarks import flatness, loading, payloads, snapshot, throughput, writers
+from benchmarks import beside, draining, flatness, loading, payloads, snapshot, throughput, writers
 from benchmarks.report import Options, measured
 from persistentq.clock import now
 from persistentq.sql.sqlite import choose_driver
 
 ROOT = Path(__file__).resolve().parent.parent
-THEMES = (throughput, loading, flatness, payloads, writers, snapshot)
+THEMES = (throughput, draining, loading, flatness, payloads, writers, snapshot, beside)
 """Each has `benchmarks(options)`; its docstring heads its table."""
 
 
@@ -44,6 +44,9 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--postgresql", metavar="URL", help="also measure on this database, in schemas of our own"
     )
+    parser.add_argument(
+        "--peers", action="store_true", help="also measure beside other queues, those that are installed"
+    )
     parser.add_argument("--only", default="", help="only what has this in its name")
     parser.add_argument("--long", action="store_true", help="also what takes many minutes")
     parser.add_argument("--write", action="store_true", help="write the tables to BENCHMARKS.md")
@@ -56,7 +59,7 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmarks and return 0; 2 if there is none of that name."""
     arguments = parsed(argv)
-    options = Options(arguments.postgresql, arguments.long)
+    options = Options(arguments.postgresql, arguments.long, arguments.peers)
     sections = []
     for theme in THEMES:
         chosen = [one for one in theme.benchmarks(options) if arguments.only in one.name]

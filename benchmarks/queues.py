@@ -30,7 +30,14 @@ def sqlite_queue(synchronous: str = "FULL") -> Iterator[PersistentQSQLAlchemy]:
 
 @contextmanager
 def postgresql_queue(url: str, name: str = "queue") -> Iterator[PersistentQSQLAlchemy]:
-    """Yield a queue in a new schema of the database at `url`; nothing else there is touched.
+    """Yield a queue in a new schema of the database at `url`."""
+    with schema(url, name) as there, PersistentQSQLAlchemy(there) as queue:
+        yield queue
+
+
+@contextmanager
+def schema(url: str, name: str) -> Iterator[URL]:
+    """Yield the URL of a new schema of the database at `url`; nothing else there is touched.
 
     If another process measures in a schema of that name, it is waited for.
     """
@@ -40,9 +47,7 @@ def postgresql_queue(url: str, name: str = "queue") -> Iterator[PersistentQSQLAl
         connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
         connection.execute(f"CREATE SCHEMA {schema}")
         try:
-            there = make_url(url).update_query_dict({"options": f"-csearch_path={schema}"})
-            with PersistentQSQLAlchemy(there) as queue:
-                yield queue
+            yield make_url(url).update_query_dict({"options": f"-csearch_path={schema}"})
         finally:
             connection.execute(f"DROP SCHEMA {schema} CASCADE")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 PAD = "x" * 64
@@ -74,22 +75,35 @@ def enqueue_many(driver: Driver, number: int) -> float:
 
 
 def drain(driver: Driver, number: int, batch: int, lock: str = "") -> float:
-    """Claim and finish, `batch` jobs in each of two transactions, payloads decoded."""
+    """Claim and finish so many jobs, `batch` in each of two transactions, payloads decoded."""
+    left, began = number, time.perf_counter()
+    for done in turns(driver, batch, lock):
+        left -= done
+        if left <= 0:
+            break
+    return time.perf_counter() - began
+
+
+def turns(
+    driver: Driver, batch: int, lock: str = "", handle: Callable[[], None] = lambda: None
+) -> Iterator[int]:
+    """Claim and finish jobs until none is left; yield how many in each turn."""
     claim = CLAIM.format(limit=batch, lock=lock).replace("?", driver.mark)
     done = DONE.replace("?", driver.mark)
-    left, began = number, time.perf_counter()
-    while left > 0:
+    while True:
         driver.begin()
         now = _now()
         rows = driver.execute(claim, (now, now + 60_000_000)).fetchall()
         driver.commit()
+        if not rows:
+            return
         for row in rows:
             json.loads(row[2])
+            handle()
         driver.begin()
         if batch == 1:
             driver.execute(done, (_now(), rows[0][0], rows[0][1]))
         else:
             driver.executemany(done, [(_now(), row[0], row[1]) for row in rows])
         driver.commit()
-        left -= len(rows)
-    return time.perf_counter() - began
+        yield len(rows)

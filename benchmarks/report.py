@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -16,24 +16,27 @@ class Options(NamedTuple):
     Attributes:
         postgresql: The URL of a database to measure on as well, or None.
         long: Whether to run what takes many minutes, too.
+        peers: Whether to measure beside other queues, too.
     """
 
     postgresql: str | None
     long: bool
+    peers: bool = False
 
 
 class Row(NamedTuple):
-    """A line of a table, ready to be shown, but for the verdict."""
+    """A line of a table, ready to be shown, but for the verdict; `reached` is None if there is no target."""
 
     work: str
     queue: str
     beside: str
     ratio: str
     target: str
-    reached: bool
+    reached: bool | None
 
     def __str__(self) -> str:
-        return f"| {' | '.join(self[:-1])} | {'reached' if self.reached else 'missed'} |"
+        verdict = {True: "reached", False: "missed", None: ""}[self.reached]
+        return f"| {' | '.join(self[:-1])} | {verdict} |"
 
 
 class Benchmark(Protocol):
@@ -67,18 +70,26 @@ class Case:
     def rows(self, rounds: int) -> Iterator[Row]:
         """Run both sides and yield the median of the ratios, pair by pair."""
         self.both(max(1, self.jobs // 10))
-        pairs = [self.both(self.jobs) for _ in range(max(rounds, self.least_rounds))]
-        ratios = sorted(reference / queue for queue, reference in pairs)
-        ratio = statistics.median(ratios)
-        rate, limit = (self._rate(statistics.median(seconds)) for seconds in zip(*pairs, strict=True))
-        shown = f"{ratio:.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
-        yield Row(
-            self.name, rate, f"{limit} ({self.beside})", shown, f"{self.target:.2f}", ratio >= self.target
-        )
+        seconds = [self.both(self.jobs) for _ in range(max(rounds, self.least_rounds))]
+        pairs = [(self.jobs / queue, self.jobs / reference) for queue, reference in seconds]
+        yield compared(self.name, pairs, self.target, self.beside, self.unit)
 
-    def _rate(self, seconds: float) -> str:
-        rate = self.jobs / seconds
-        return f"{rate:,.{0 if rate >= 100 else 1}f} {self.unit}/s"
+
+def compared(
+    name: str, pairs: Sequence[tuple[float, float]], target: float | None, beside: str, unit: str = "jobs"
+) -> Row:
+    """Return the row for pairs of rates, the queue's first: the median of the ratios, pair by pair."""
+    ratios = sorted(queue / reference for queue, reference in pairs)
+    ratio = statistics.median(ratios)
+    rate, limit = (_per_second(statistics.median(rates), unit) for rates in zip(*pairs, strict=True))
+    shown = f"{ratio:.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
+    if target is None:
+        return Row(name, rate, f"{limit} ({beside})", shown, "", None)
+    return Row(name, rate, f"{limit} ({beside})", shown, f"{target:.2f}", ratio >= target)
+
+
+def _per_second(rate: float, unit: str) -> str:
+    return f"{rate:,.{0 if rate >= 100 else 1}f} {unit}/s"
 
 
 def in_turn(

@@ -128,7 +128,7 @@ class Writers:
         yield self._throughput(alone, together)
 
     def _wait(self, what: str, part: float, most: float, alone: list[Waits], together: list[Waits]) -> Row:
-        ours, theirs = _all(together).at(part), _all(alone).at(part)
+        ours, theirs = all_calls(together).at(part), all_calls(alone).at(part)
         each = sorted(waits.at(part) for waits in together)
         shown = f"({each[0]:.1f}-{each[-1]:.1f} ms)"
         return Row(
@@ -154,7 +154,8 @@ class Writers:
         )
 
 
-def _all(runs: list[Waits]) -> Waits:
+def all_calls(runs: Sequence[Waits]) -> Waits:
+    """Return the calls of several runs together."""
     calls = sorted(call for waits in runs for call in waits.calls)
     return Waits(calls, sum(waits.errors for waits in runs), 0.0, (0, 0))
 

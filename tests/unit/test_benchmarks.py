@@ -8,9 +8,10 @@ from functools import partial
 import pytest
 from sqlalchemy import text
 
-from benchmarks import flatness, payloads, queues, snapshot
+from benchmarks import beside, crew, draining, flatness, payloads, queues, snapshot
 from benchmarks.__main__ import THEMES, main
 from benchmarks.fills import FILLS, PENDING, fill
+from benchmarks.peers import OTHERS, find, find_version, ours
 from benchmarks.queues import drain, postgresql_queue, sqlite_queue
 from benchmarks.report import Case, Options, in_turn
 from benchmarks.writers import Waits, Writers
@@ -146,3 +147,110 @@ def test_draining_takes_exactly_so_many(queue: PersistentQSQLAlchemy) -> None:
     assert drain(queue, 5, 1) + drain(queue, 6, 3) > 0
     counts = queue.count_jobs()["default"]
     assert (counts[JobStatus.DONE], counts[JobStatus.PENDING]) == (11, 1)
+
+
+def test_consumers_in_processes_of_their_own_drain_what_was_stored() -> None:
+    for module in ("ours", "raw_loop"):
+        with crew.place_for(find(module), None) as place:
+            find(module).store(place, 30)
+            drained = crew.drain(module, place, 30, 2)
+            assert (drained.rate > 0, drained.repeated) == (True, 0)
+            with find(module).counter(place) as left:
+                assert left() == 0
+
+
+def test_consumers_on_a_server_drain_what_was_stored(postgres_url: str) -> None:
+    assert draining.drained("ours", 2, postgres_url)(20) > 0
+    assert draining.drained("raw_loop", 1, postgres_url)(20) > 0
+
+
+def test_what_is_not_done_in_time_does_not_count() -> None:
+    with crew.place_for(find("ours"), None) as place:
+        ours.store_sleepers(place, 20, ours.SLEEP)
+        drained = crew.drain("ours", place, 20, within=1.0)
+        assert 1 <= drained.rate <= 1 / ours.NAP_S
+        with find("ours").counter(place) as left:
+            assert 10 <= left() < 20
+
+
+def test_jobs_that_sleep_are_done_as_many_at_once_as_there_are_places() -> None:
+    for task in (ours.SLEEP, ours.SLEEP_ASYNC):
+        seconds, ideal = draining._asleep(task, 100)
+        assert ideal == pytest.approx(0.4)
+        assert seconds >= ideal * 0.9
+
+
+def test_a_crew_that_is_not_ready_is_told_of_and_nobody_is_left_behind() -> None:
+    sent = crew.Crew("ours", "postgresql://nobody@localhost:1/nothing", 1)
+    with pytest.raises(RuntimeError, match="instead of being ready"), sent:
+        sent.start()
+    assert [process.poll() for process in sent._consumers] != [None]
+
+
+def test_producers_and_consumers_are_judged_by_slow_calls_and_by_what_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def mix(module: str, place: str, producers: int, consumers: int, seconds: float) -> crew.Mixed:
+        slowest = 0.101 if consumers else 0.002
+        return crew.Mixed(
+            Waits([0.001] * 98 + [0.004, slowest], 0, 10.0, (1, 1)), 1.5 if consumers else 0.0, 0
+        )
+
+    monkeypatch.setattr(crew, "mix", mix)
+    rows = {row.work.rpartition(": ")[2]: row for row in draining.Mixture("both", None).rows(1)}
+    assert {name: (row.queue, row.reached) for name, row in rows.items()} == {
+        "one enqueue, p99": ("101.00 ms", False),
+        "one enqueue, worst": ("101.0 ms", False),
+        "all done after the end": ("1.50 s (10 jobs/s)", False),
+    }
+
+
+def test_producing_and_consuming_at_once_ends_with_everything_done() -> None:
+    with crew.place_for(find("ours"), None) as place:
+        mixed = crew.mix("ours", place, 2, 2, 0.5)
+        assert (len(mixed.waits.calls) >= 2, mixed.repeated) == (True, 0)
+        assert mixed.late > 0
+        with find("ours").counter(place) as left:
+            assert left() == 0
+
+
+@pytest.mark.skipif(
+    not draining.STATM.exists(), reason="only Linux tells there how much memory a process has"
+)
+def test_a_consumer_that_is_idle_is_weighed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(draining, "IDLE_S", 0.1)
+    assert 10 < draining.idle_mb(jobs=3) < 500
+
+
+@pytest.mark.parametrize("module", OTHERS)
+def test_another_queue_is_measured_if_it_is_installed_and_said_to_be_absent_if_not(
+    module: str, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"JOBS": 30, "CALLS_S": 0.2, "MIXED_S": 0.2}.items():
+        monkeypatch.setattr(beside, name, value)
+    peer = find(module)
+    rows = list(beside.Beside(module, postgres_url if peer.ON_SERVER else None).rows(1))
+    if find_version(peer) is None:
+        assert [str(row) for row in rows] == [
+            f"| {peer.NAME} |  | {' '.join(peer.NEEDS)}: not installed here |  |  |  |"
+        ]
+    else:
+        assert [row.work for row in rows] == [
+            f"{peer.NAME}: {work}"
+            for work in (
+                "enqueue one",
+                "drain, 1 consumer",
+                "drain, 4 consumers",
+                "worst enqueue, 2 producers, 2 consumers",
+            )
+        ]
+
+
+def test_other_queues_are_measured_only_where_they_are_asked_for() -> None:
+    def names(options: Options) -> list[str]:
+        return [one.name for one in beside.benchmarks(options)]
+
+    assert names(Options("postgresql://nowhere/db", long=True)) == []
+    assert names(Options(None, long=False, peers=True)) == ["huey", "litequeue", "persist-queue"]
+    on_server = names(Options("postgresql://nowhere/db", long=False, peers=True))
+    assert on_server == [find(module).NAME for module in OTHERS]
