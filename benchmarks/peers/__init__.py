@@ -69,6 +69,13 @@ def find_version(peer: Peer) -> str | None:
     return own
 
 
+def store_each(producer: AbstractContextManager[Callable[[int], object]], number: int) -> None:
+    """Store so many jobs, one after the other, for want of a way to store them at once."""
+    with producer as enqueue:
+        for n in range(number):
+            enqueue(n)
+
+
 def sqlite_durability(execute: Callable[[str], Any]) -> str:
     """Return the journal and how a commit is synced, as a connection to SQLite answers."""
     journal, synced = (execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous"))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.peers import Handled, sqlite_durability
+from benchmarks.peers import Handled, sqlite_durability, store_each
 from benchmarks.raw import PAD
 
 NAME = "persist-queue"
@@ -38,9 +38,7 @@ def durability(place: str) -> str:
 
 
 def store(place: str, number: int) -> None:
-    with producer(place) as enqueue:
-        for n in range(number):
-            enqueue(n)
+    store_each(producer(place), number)
 
 
 @contextmanager
