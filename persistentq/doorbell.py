@@ -118,7 +118,7 @@ class LocalDoorbell(Doorbell):
 
     def _note(self, queues: Collection[str]) -> bool:
         """Keep in mind that something was stored in these queues; return whether that is for the listener."""
-        is_ours = self._queues is None or not self._queues.isdisjoint(queues)
+        is_ours = bool(queues) if self._queues is None else not self._queues.isdisjoint(queues)
         self._is_wanted |= is_ours
         return is_ours
 

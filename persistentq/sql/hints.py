@@ -35,9 +35,7 @@ class Hints:
         self._bells.add(bell)
 
     def give(self, queues: Collection[str]) -> None:
-        """Say that something was committed in these queues, if there are any."""
-        if not queues:
-            return
+        """Say that something was committed in these queues."""
         self._bells.hint(queues)
         if self._notifier is not None:
             self._notifier.tell(queues)
