@@ -7,6 +7,7 @@ from persistentq.connect import Migration, load_store, migrate, open_queue
 from persistentq.context import JobContext, current_job
 from persistentq.errors import (
     ConfigurationError,
+    ConsumerAlive,
     ConsumerNotFound,
     DatabaseMissing,
     DatabaseReplaced,
@@ -42,7 +43,6 @@ from persistentq.memory import PersistentQMemory
 from persistentq.outcomes import Cancel, JobCancelled, JobInterrupted, JobTimedOut, NoRetry, Retry, Snooze
 from persistentq.runtime import Consumer
 from persistentq.schedule import CatchUp, Schedule, ScheduleInfo
-from persistentq.selection import JobFilter
 from persistentq.settings import Settings, load_settings
 from persistentq.tasks import TASKS, Task, Tasks, task
 
@@ -59,6 +59,7 @@ __all__ = [
     "CatchUp",
     "ConfigurationError",
     "Consumer",
+    "ConsumerAlive",
     "ConsumerInfo",
     "ConsumerNotFound",
     "DatabaseMissing",
@@ -69,7 +70,6 @@ __all__ = [
     "JobCancelled",
     "JobContext",
     "JobError",
-    "JobFilter",
     "JobInterrupted",
     "JobLog",
     "JobNotFound",

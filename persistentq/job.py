@@ -107,7 +107,8 @@ FORGET_AFTER = timedelta(days=1)
 MAX_TAGS = 20
 
 SILENT_AFTER = timedelta(seconds=30)
-"""A consumer that has not reported for this long is taken for dead by the front ends (never by the queue)."""
+"""A consumer that has not reported for this long is taken for dead by the front ends, and its id may be taken by another;
+its jobs are its own for as long as their leases last."""
 
 
 def require_before(verb: str, job_id: int, status: JobStatus) -> None:
@@ -269,6 +270,8 @@ class ConsumerInfo:
         silent_for: Since its last heartbeat, by the database's clock.
         held: How many jobs it is processing now.
         stopped_at: When it said goodbye; None while it runs, and for one that was killed.
+        life: What no other start of a consumer has; empty if it did not say.
+        trouble: What is wrong with it, in one line, such as that it ends again and again; None if nothing is known.
     """
 
     id: str
@@ -280,6 +283,8 @@ class ConsumerInfo:
     silent_for: timedelta
     held: int
     stopped_at: datetime | None = None
+    life: str = ""
+    trouble: str | None = None
 
     @property
     def is_alive(self) -> bool:
@@ -310,16 +315,34 @@ class Page:
     Attributes:
         items: The jobs, in the order asked for; empty if there are none.
         next: The cursor for the jobs after these, to be given as `after`; None at the end.
+        scanned: How many jobs were looked at one by one, as no index finds those that were asked for; None if one does.
+            It is bounded, so a page may be short, or empty, although there is a `next`.
     """
 
     items: tuple[Job, ...]
     next: str | None = None
+    scanned: int | None = None
 
     def __iter__(self) -> Iterator[Job]:
         return iter(self.items)
 
     def __len__(self) -> int:
         return len(self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many jobs a query means.
+
+    Attributes:
+        number: So many were counted.
+        is_capped: There may be more: the count has a bound, and so has what is looked at job by job.
+        scanned: As in Page.
+    """
+
+    number: int
+    is_capped: bool = False
+    scanned: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,21 @@ from persistentq.checks import check_id, check_int, check_limit, check_queue
 from persistentq.doorbell import Doorbells
 from persistentq.errors import JobNotFound
 from persistentq.interface import PersistentQInterface
-from persistentq.job import ActivityBucket, Attempt, ConsumerInfo, Job, JobStatus, Outcome, Page, QueueInfo
+from persistentq.job import (
+    ActivityBucket,
+    Attempt,
+    ConsumerInfo,
+    Count,
+    Job,
+    JobStatus,
+    Outcome,
+    Page,
+    QueueInfo,
+)
 from persistentq.job_log import JobLog
+from persistentq.query import Query, matches
 from persistentq.schedule import ScheduleInfo
-from persistentq.selection import JobFilter, read_cursor
+from persistentq.selection import read_cursor
 
 
 class MemoryReaders(PersistentQInterface):
@@ -66,14 +77,25 @@ class MemoryReaders(PersistentQInterface):
                 ended.append(replace(running_attempt(job), ended_at=job.finished_at, outcome=Outcome.DONE))
             return ended
 
-    def find_jobs(self, where: JobFilter, *, limit: int = 100, after: str | None = None) -> Page:
+    def find_jobs(self, where: Query, *, limit: int = 100, after: str | None = None) -> Page:
         check_limit(limit)
         below = read_cursor(after)
-        with self._lock:
-            newest_first = sorted(self._jobs.values(), key=lambda job: -job.id)
-        found = [job for job in newest_first if where.matches(job) and (below is None or job.id < below)]
+        found = [job for job in self._matching(where) if below is None or job.id < below]
         page = tuple(found[:limit])
         return Page(page, str(page[-1].id) if len(found) > limit else None)
+
+    def count_matching(self, where: Query, *, up_to: int = 10_000) -> Count:
+        check_int("up_to", up_to, 1, 1_000_000)
+        number = len(self._matching(where))
+        return Count(min(number, up_to), number > up_to)
+
+    def _matching(self, where: Query) -> list[Job]:
+        """Return the jobs that a query means, newest first."""
+        with self._lock:
+            now = self._now()
+            return sorted(
+                (job for job in self._jobs.values() if matches(where, job, now)), key=lambda job: -job.id
+            )
 
     def get_pending_jobs(self, queue: str = "default", limit: int = 100) -> list[Job]:
         with self._lock:

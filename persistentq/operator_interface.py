@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from datetime import datetime, timedelta
 
 from persistentq.errors import InvalidArgument
-from persistentq.job import ActivityBucket, Attempt, ConsumerInfo, Job, JobStatus, Page, QueueInfo
-from persistentq.selection import JobFilter, StatusFilter, check_statuses
+from persistentq.job import ActivityBucket, Attempt, ConsumerInfo, Count, Job, JobStatus, Page, QueueInfo
+from persistentq.query import EVERY_JOB, Query
+from persistentq.selection import StatusFilter, selected
 
 
 class OperatorInterface(ABC):
@@ -43,13 +44,23 @@ class OperatorInterface(ABC):
         min_attempts: int | None = None,
         created_from: datetime | None = None,
         created_before: datetime | None = None,
+        where: Query | str = EVERY_JOB,
         limit: int = 100,
         after: str | None = None,
     ) -> Page:
-        """Return jobs that match every filter given (see `JobFilter`), newest first.
+        """Return jobs that match every filter given, newest first.
 
         Args:
             status: One or several of JobStatus or their names; None for all.
+            queue: In this queue. In this and the next two, `*` stands for anything.
+            task: Of this task.
+            consumer: Who holds it, held it last, or has it reserved.
+            tag: One of its tags is this.
+            error: Its latest error contains this text; A to Z in either case.
+            min_attempts: It was claimed at least so often.
+            created_from: Enqueued at this time or later.
+            created_before: Enqueued before this time.
+            where: A query, as text in the query language or as `parse` returns it.
             limit: 1 to 1000.
             after: The `next` of an earlier page. Pages are stable: no job is repeated or passed over because of
                 jobs that come or go between two calls.
@@ -57,8 +68,8 @@ class OperatorInterface(ABC):
         Returns:
             0 to `limit` jobs; `next` is None when there are no more.
         """
-        where = JobFilter(
-            status=check_statuses(status),
+        wanted = selected(
+            status=status,
             queue=queue,
             task=task,
             consumer=consumer,
@@ -67,12 +78,17 @@ class OperatorInterface(ABC):
             min_attempts=min_attempts,
             created_from=created_from,
             created_before=created_before,
+            where=where,
         )
-        return self.find_jobs(where, limit=limit, after=after)
+        return self.find_jobs(wanted, limit=limit, after=after)
 
     @abstractmethod
-    def find_jobs(self, where: JobFilter, *, limit: int = 100, after: str | None = None) -> Page:
-        """Return the jobs that `where` describes, as `list_jobs` does."""
+    def find_jobs(self, where: Query, *, limit: int = 100, after: str | None = None) -> Page:
+        """Return the jobs that `where` means, as `list_jobs` does."""
+
+    @abstractmethod
+    def count_matching(self, where: Query, *, up_to: int = 10_000) -> Count:
+        """Return how many jobs `where` means, counted no further than `up_to` (1 to 1,000,000)."""
 
     @abstractmethod
     def get_pending_jobs(self, queue: str = "default", limit: int = 100) -> list[Job]:

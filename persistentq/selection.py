@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from persistentq.checks import (
     check_consumer,
@@ -18,67 +17,49 @@ from persistentq.checks import (
     check_time,
 )
 from persistentq.errors import InvalidArgument
-from persistentq.job import FINISHED, LONGEST_DELAY, Job, JobStatus
+from persistentq.job import FINISHED, LONGEST_DELAY, JobStatus
+from persistentq.query import EVERY_JOB, All, Comparison, Either, Query, Term, parse
 
 StatusFilter: TypeAlias = JobStatus | str | Iterable[JobStatus | str] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFilter:
-    """Which jobs are meant: those that match every value given.
-
-    Attributes:
-        status: Any of these; empty for all.
-        queue: In this queue.
-        task: Of this task.
-        consumer: Who holds it, held it last, or has it reserved.
-        tag: One of its tags is this.
-        error: Its latest error contains this text, in upper or lower case.
-        min_attempts: It was claimed at least so often.
-        created_from: Enqueued at this time or later.
-        created_before: Enqueued before this time.
+def selected(  # noqa: PLR0913 - one filter each, all by name
+    *,
+    status: StatusFilter = None,
+    queue: str | None = None,
+    task: str | None = None,
+    consumer: str | None = None,
+    tag: str | None = None,
+    error: str | None = None,
+    min_attempts: int | None = None,
+    created_from: datetime | None = None,
+    created_before: datetime | None = None,
+    where: Query | str = EVERY_JOB,
+) -> Query:
+    """Return the query that means the jobs which match every value given.
 
     Raises:
         InvalidArgument: a value could never match.
+        InvalidQuery: `where` is a text that cannot be read.
     """
-
-    status: tuple[JobStatus, ...] = ()
-    queue: str | None = None
-    task: str | None = None
-    consumer: str | None = None
-    tag: str | None = None
-    error: str | None = None
-    min_attempts: int | None = None
-    created_from: datetime | None = None
-    created_before: datetime | None = None
-
-    def __post_init__(self) -> None:
-        for value, check in (
-            (self.queue, check_queue),
-            (self.task, check_task),
-            (self.consumer, check_consumer),
-            (self.tag, check_tag),
-            (self.error, lambda text: check_text("error", text, 200)),
-            (self.min_attempts, lambda number: check_int("min_attempts", number, 0, 2**31 - 1)),
-            (self.created_from, lambda moment: check_time("created_from", moment)),
-            (self.created_before, lambda moment: check_time("created_before", moment)),
-        ):
-            if value is not None:
-                check(value)
-
-    def matches(self, job: Job) -> bool:
-        """Return whether `job` is one of those meant."""
-        return (
-            (not self.status or job.status in self.status)
-            and (self.queue is None or job.queue == self.queue)
-            and (self.task is None or job.task == self.task)
-            and (self.consumer is None or self.consumer in (job.consumer, job.reserved_for))
-            and (self.tag is None or self.tag in job.tags)
-            and (self.error is None or self.error.lower() in (job.error or "").lower())
-            and (self.min_attempts is None or job.attempt >= self.min_attempts)
-            and (self.created_from is None or job.created_at >= self.created_from)
-            and (self.created_before is None or job.created_at < self.created_before)
-        )
+    parts: list[Query] = []
+    statuses = [Term("status", Comparison.IS, known.value) for known in check_statuses(status)]
+    if statuses:
+        parts.append(statuses[0] if len(statuses) == 1 else Either(tuple(statuses)))
+    given: tuple[tuple[str, Comparison, Any, Callable[[Any], Any]], ...] = (
+        ("queue", Comparison.IS, queue, check_queue),
+        ("task", Comparison.IS, task, check_task),
+        ("consumer", Comparison.IS, consumer, check_consumer),
+        ("tag", Comparison.IS, tag, check_tag),
+        ("error", Comparison.IS, error, lambda text: check_text("error", text, 200)),
+        ("attempts", Comparison.AT_LEAST, min_attempts, lambda n: check_int("min_attempts", n, 0, 2**31 - 1)),
+        ("created", Comparison.AT_LEAST, created_from, lambda moment: check_time("created_from", moment)),
+        ("created", Comparison.LESS, created_before, lambda moment: check_time("created_before", moment)),
+    )
+    parts += [Term(name, how, check(value)) for name, how, value, check in given if value is not None]
+    asked = parse(where) if isinstance(where, str) else where
+    parts += asked.parts if isinstance(asked, All) else (asked,)
+    return All(tuple(parts))
 
 
 def read_cursor(after: str | None) -> int | None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from functools import partial
 
+from persistentq.checks import MAX_ID
 from persistentq.errors import InvalidArgument
 from persistentq.job import LONGEST_DELAY, JobStatus
 from persistentq.query.nodes import Comparison, Value
@@ -61,9 +62,9 @@ def _status(text: str) -> str:
     return text
 
 
-def _number(text: str, *, low: int) -> int:
-    if not re.fullmatch(r"-?\d{1,19}", text) or not low <= int(text) <= 2**63 - 1:
-        raise InvalidArgument("", text, f"is not a whole number from {low:,} to 2^63 - 1")
+def _number(text: str, low: int, high: int) -> int:
+    if not re.fullmatch(r"-?\d{1,19}", text) or not low <= int(text) <= high:
+        raise InvalidArgument("", text, f"is not a whole number from {low:,} to {high:,}")
     return int(text)
 
 
@@ -92,9 +93,8 @@ def _time(text: str) -> datetime:
     return moment
 
 
-_count = partial(_number, low=0)
 FIELDS: dict[str, Field] = {
-    "id": Field("the job's number", EVERY, partial(_number, low=1), "id>=1000"),
+    "id": Field("the job's number", EVERY, partial(_number, low=1, high=MAX_ID), "id>=1000"),
     "status": Field("where the job stands", ONLY_IS, _status, "status:failed"),
     "queue": Field("the queue; * stands for anything", ONLY_IS, _text, "queue:mail*"),
     "task": Field("the task; * stands for anything", ONLY_IS, _text, "task:mail.*"),
@@ -106,9 +106,13 @@ FIELDS: dict[str, Field] = {
     ),
     "tag": Field("one of the job's tags", ONLY_IS, _text, "tag:vip"),
     "key": Field("the unique key; * stands for anything", ONLY_IS, _text, "key:order-*"),
-    "error": Field("contained in the latest error, in any case", ONLY_IS, _text, 'error:"timed out"'),
-    "priority": Field("the priority", EVERY, partial(_number, low=-1_000_000), "priority>0"),
-    "attempts": Field("how often the job was claimed", EVERY, _count, "attempts>=3"),
+    "error": Field(
+        "contained in the latest error; A to Z in either case", ONLY_IS, _text, 'error:"timed out"'
+    ),
+    "priority": Field("the priority", EVERY, partial(_number, low=-1_000_000, high=1_000_000), "priority>0"),
+    "attempts": Field(
+        "how often the job was claimed", EVERY, partial(_number, low=0, high=2**31 - 1), "attempts>=3"
+    ),
     "age": Field("the time since it was enqueued", ORDERED, _span, "age>10m"),
     "created": Field("when it was enqueued", ORDERED, _time, "created>=2026-11-24"),
     "run": Field("when it became or becomes ready", ORDERED, _time, "run<2026-11-25T06:00"),

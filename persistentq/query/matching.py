@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 from persistentq.job import Job
 from persistentq.query.nodes import All, Comparison, Either, Not, Query, Term
 
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _ORDER: Mapping[Comparison, Callable[[Any, Any], bool]] = {
     Comparison.IS: operator.eq,
     Comparison.LESS: operator.lt,
@@ -59,12 +61,17 @@ def _holds(term: Term, job: Job, now: datetime) -> bool:
     if name == "age":
         return _ORDER[term.comparison](now - job.created_at, wanted)
     if name == "error":
-        return str(wanted).lower() in (job.error or "").lower()
+        return ascii_lowered(str(wanted)) in ascii_lowered(job.error or "")
     if name in _FORMED:
         return any(value is not None and has_form(value, str(wanted)) for value in _FORMED[name](job))
     root, *path = name.split(".")
     found = _at(job.args if root == "args" else job.metadata, path)
     return any(has_form(_written(value), str(wanted)) for value in found)
+
+
+def ascii_lowered(text: str) -> str:
+    """Return a text with the letters A to Z as a to z, and no others changed: that is what every database can do."""
+    return text.translate(_LOWER)
 
 
 def _at(value: Any, path: list[str]) -> list[Any]:

@@ -6,13 +6,25 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Label, bindparam, func, or_, select, type_coerce
+from sqlalchemy import Label, bindparam, func, select, type_coerce
 
 from persistentq.checks import check_id, check_int, check_limit, check_queue
 from persistentq.errors import JobNotFound
 from persistentq.interface import PersistentQInterface
-from persistentq.job import ActivityBucket, Attempt, ConsumerInfo, Job, JobStatus, Outcome, Page, QueueInfo
-from persistentq.selection import JobFilter, read_cursor
+from persistentq.job import (
+    ActivityBucket,
+    Attempt,
+    ConsumerInfo,
+    Count,
+    Job,
+    JobStatus,
+    Outcome,
+    Page,
+    QueueInfo,
+)
+from persistentq.query import Query
+from persistentq.selection import read_cursor
+from persistentq.sql.finding import Search
 from persistentq.sql.models import (
     EPOCH,
     LISTED,
@@ -48,16 +60,16 @@ class Readers(Transactions, PersistentQInterface):
             ended = select(AttemptRow).where(AttemptRow.job_id == job_id).order_by(AttemptRow.attempt)
             return [to_attempt(one) for one in session.scalars(ended)] + current_attempt(to_job(row))
 
-    def find_jobs(self, where: JobFilter, *, limit: int = 100, after: str | None = None) -> Page:
+    def find_jobs(self, where: Query, *, limit: int = 100, after: str | None = None) -> Page:
         check_limit(limit)
-        conditions = _conditions(where)
-        if (below := read_cursor(after)) is not None:
-            conditions.append(JobRow.id < below)
-        statement = select(JobRow).where(*conditions).order_by(JobRow.id.desc()).limit(limit + 1)
+        below = read_cursor(after)
         with self._orm(read_only=True) as session:
-            rows = session.scalars(statement).all()
-        page = tuple(to_job(row) for row in rows[:limit])
-        return Page(page, str(page[-1].id) if len(rows) > limit else None)
+            return Search(session, where, self._clock(session), below).page(limit)
+
+    def count_matching(self, where: Query, *, up_to: int = 10_000) -> Count:
+        check_int("up_to", up_to, 1, 1_000_000)
+        with self._orm(read_only=True) as session:
+            return Search(session, where, self._clock(session)).count(up_to)
 
     def get_pending_jobs(self, queue: str = "default", limit: int = 100) -> list[Job]:
         ready = select(JobRow).where(JobRow.status == JobStatus.PENDING, JobRow.queue == check_queue(queue))
@@ -105,6 +117,8 @@ class Readers(Transactions, PersistentQInterface):
                 silent_for=now - row.heartbeat_at,
                 held=held.get(row.id, 0),
                 stopped_at=row.stopped_at,
+                life=row.life,
+                trouble=row.trouble,
             )
             for row in rows
         ]
@@ -135,29 +149,6 @@ def queue_info(
     until = pause.paused_until if pause is not None else None
     is_paused = pause is not None and (until is None or until > now)
     return QueueInfo(name=name, counts=counts, is_paused=is_paused, paused_until=until if is_paused else None)
-
-
-def _conditions(where: JobFilter) -> list[Any]:
-    conditions: list[Any] = [LISTED]
-    if where.status:
-        conditions.append(JobRow.status.in_(where.status))
-    if where.queue is not None:
-        conditions.append(JobRow.queue == where.queue)
-    if where.task is not None:
-        conditions.append(JobRow.task == where.task)
-    if where.consumer is not None:
-        conditions.append(or_(JobRow.consumer == where.consumer, JobRow.reserved_for == where.consumer))
-    if where.tag is not None:
-        conditions.append(JobRow.tags.contains(f",{where.tag},", autoescape=True))
-    if where.error is not None:
-        conditions.append(JobRow.error.icontains(where.error, autoescape=True))
-    if where.min_attempts is not None:
-        conditions.append(JobRow.attempt >= where.min_attempts)
-    if where.created_from is not None:
-        conditions.append(JobRow.created_at >= where.created_from)
-    if where.created_before is not None:
-        conditions.append(JobRow.created_at < where.created_before)
-    return conditions
 
 
 def _bucket(moment: Any, start: datetime, step: timedelta) -> Label[int]:

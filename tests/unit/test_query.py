@@ -157,10 +157,11 @@ TEXTS = st.text(min_size=1, max_size=20).filter(lambda text: "\0" not in text)
 MIN, MAX = datetime(1971, 1, 1), datetime(8999, 1, 1)  # noqa: DTZ001 - hypothesis adds the zone
 TIMES = st.datetimes(MIN, MAX, timezones=st.just(UTC))
 SPANS = st.timedeltas(timedelta(0), timedelta(days=36_500))
-NUMBERS = st.integers(1, 2**63 - 1)
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("queue", "task", "consumer", "tag", "key", "error", "args.a.b", "meta.x"), TEXTS),
-    **dict.fromkeys(("id", "priority", "attempts"), NUMBERS),
+    "id": st.integers(1, 2**63 - 1),
+    "priority": st.integers(-1_000_000, 1_000_000),
+    "attempts": st.integers(0, 2**31 - 1),
     **dict.fromkeys(("created", "run", "started", "finished"), TIMES),
     "age": SPANS,
     "status": st.sampled_from([status.value for status in JobStatus]),

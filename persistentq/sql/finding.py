@@ -1,0 +1,92 @@
+"""Which jobs a query means, newest first: by index where there is one, else job by job, within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
+
+from persistentq.job import Count, Job, Page
+from persistentq.query import All, Query, matches
+from persistentq.sql.conditions import condition, split
+from persistentq.sql.models import LISTED, JobRow
+from persistentq.sql.rows import to_job
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+SCAN = 100_000
+"""So many jobs, of those that an index finds, are looked at one by one for what no index knows."""
+
+CHUNK = 1_000
+
+
+class Search:
+    """One query in one read-only transaction.
+
+    Args:
+        now: When it is asked.
+        below: Only jobs with lower ids; None for all.
+    """
+
+    def __init__(self, session: Session, where: Query, now: datetime, below: int | None = None) -> None:
+        indexed, rest = split(where)
+        self._session, self._where, self._now = session, where, now
+        self._known = [LISTED, condition(indexed, now).clause]
+        if below is not None:
+            self._known.append(JobRow.id < below)
+        self._is_indexed = rest == All()
+        self._rest = condition(rest, now)
+        self._floor = None if self._is_indexed else self._find_floor()
+        self._wanted = [*self._known, self._rest.clause]
+        if self._floor is not None:
+            self._wanted.append(JobRow.id > self._floor)
+
+    def _find_floor(self) -> int | None:
+        """Return the id at which the search ends; None if there are not as many jobs."""
+        ids = select(JobRow.id).where(*self._known).order_by(JobRow.id.desc())
+        return self._session.scalars(ids.offset(SCAN).limit(1)).one_or_none()
+
+    def page(self, limit: int) -> Page:
+        """Return the first so many jobs."""
+        found = list(islice(self._jobs(limit + 1), limit + 1))
+        page = tuple(found[:limit])
+        if len(found) > limit:
+            return Page(page, str(page[-1].id), self._scanned(page[-1].id))
+        return Page(page, None if self._floor is None else str(self._floor + 1), self._scanned(1))
+
+    def _jobs(self, enough: int) -> Iterator[Job]:
+        if self._rest.is_exact:
+            rows = select(JobRow).where(*self._wanted).order_by(JobRow.id.desc()).limit(enough)
+            yield from map(to_job, self._session.scalars(rows).all())
+            return
+        below: list[Any] = []
+        while True:
+            rows = select(JobRow).where(*self._wanted, *below).order_by(JobRow.id.desc()).limit(CHUNK)
+            jobs = [to_job(row) for row in self._session.scalars(rows)]
+            # What was looked at is not needed again: the session would keep it all.
+            self._session.expunge_all()
+            yield from (job for job in jobs if matches(self._where, job, self._now))
+            if len(jobs) < CHUNK:
+                return
+            below = [JobRow.id < jobs[-1].id]
+
+    def _scanned(self, down_to: int) -> int | None:
+        if self._is_indexed:
+            return None
+        lowest = max(down_to, 1 if self._floor is None else self._floor + 1)
+        ids = select(JobRow.id).where(*self._known, JobRow.id >= lowest).subquery()
+        return self._session.scalars(select(func.count()).select_from(ids)).one()
+
+    def count(self, up_to: int) -> Count:
+        """Return how many jobs there are, counted no further than `up_to`."""
+        if self._rest.is_exact:
+            ids = select(JobRow.id).where(*self._wanted).limit(up_to + 1).subquery()
+            number = self._session.scalars(select(func.count()).select_from(ids)).one()
+        else:
+            number = sum(1 for _ in islice(self._jobs(up_to + 1), up_to + 1))
+        is_capped = number > up_to or self._floor is not None
+        return Count(min(number, up_to), is_capped, self._scanned(1))
