@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from persistentq import NoRetry, current_job
 from persistentq.job_files import JobFileError, stamp
-from persistentq.tasks import NoRetry, current_job
 
 
 class DemonstrationError(Exception):

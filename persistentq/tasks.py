@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypedDic
 
 from persistentq.backoff import Backoff
 from persistentq.checks import check_span, check_task
-from persistentq.context import JobContext, current_job, find_current_job, running
+from persistentq.context import JobContext, find_current_job
 from persistentq.errors import InvalidArgument
 from persistentq.job import Job, NewJob
-from persistentq.outcomes import ArgumentsRefused, NoRetry, UnknownTask
+from persistentq.outcomes import ArgumentsRefused
 from persistentq.signature import Signature
 from persistentq.unique import Unique, UniqueRule
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from persistentq.interface import PersistentQInterface
-
-__all__ = ["TASKS", "Enqueuing", "Executor", "JobContext", "NoRetry", "Task", "Tasks", "current_job", "task"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -220,6 +218,7 @@ class Registration:
     def __call__(self, function: Callable[P, R]) -> Task[P, R]: ...
 
     def __call__(self, function: Callable[..., Any]) -> Any:
+        """Return the task that the function is from now on."""
         return self._registry.add(self._name, function, **self._options)
 
 
@@ -293,25 +292,6 @@ class Tasks:
                 self._opened = open_queue()
                 atexit.register(self._opened.close)
             return self._opened
-
-    def run(self, context: JobContext) -> Any:
-        """Run the job's task in this thread and return its result; what it raises is the attempt's error.
-
-        Raises:
-            NoRetry: no task has that name, or it does not take these arguments.
-        """
-        job = context.job
-        found = self.find(job.task)
-        if found is None:
-            raise UnknownTask(f"no task {job.task!r} is known to this consumer")
-        call = found.bind(job.args)
-        with running(context):
-            result = call()
-            if not inspect.iscoroutine(result):
-                return result
-            import asyncio
-
-            return asyncio.run(result)
 
 
 TASKS = Tasks()

@@ -176,8 +176,8 @@ def test_nothing_is_pickled_evaluated_or_imported_by_a_name_from_the_database() 
     importers = {
         str(path.relative_to(ROOT)) for path in ALL for name in imported(path) if name.startswith("importlib")
     }
-    # The launcher imports a program, the consumer the user's --app, sqlite.py its driver: names of ours or typed.
-    assert importers <= {"persistentq/launch.py", "consumer/consumer.py", "persistentq/sql/sqlite.py"}
+    # The launcher imports a program, app.py the user's --app, sqlite.py its driver: names of ours or typed.
+    assert importers <= {"persistentq/launch.py", "persistentq/app.py", "persistentq/sql/sqlite.py"}
 
 
 def test_the_public_names() -> None:

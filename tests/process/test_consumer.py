@@ -369,5 +369,6 @@ def test_wrong_usage_is_told_in_two_lines(site: Site, arguments: list[str]) -> N
 def test_an_error_in_the_users_module_is_shown_where_it_is(site: Site) -> None:
     (site.folder / "broken.py").write_text("import no_such_library\n")
     consumer = site.consumer("--app", "broken")
-    assert consumer.code() == 1
-    assert 'broken.py", line 1' in consumer.said()
+    assert consumer.code() == 2
+    assert "ModuleNotFoundError: No module named 'no_such_library'" in consumer.said()
+    assert "broken.py, line 1" in consumer.said()
