@@ -6,12 +6,12 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from persistentq.errors import PersistentQError
+from persistentq.telemetry.lines import JsonLine, LogFormat, TextLine
 from persistentq.text import safe
 
 INTERRUPTED = 130
@@ -80,15 +80,18 @@ def stop_signals(stop: Callable[[], object]) -> Iterator[None]:
             signal.signal(number, signal.SIG_IGN)
 
 
-def log_to_stderr() -> None:
-    """Write the library's log records to stderr, one line each, with UTC times."""
+def log_to_stderr(form: LogFormat | str, level: str) -> None:
+    """Write the process's log to stderr, one line for each record: ours, and those of the tasks and their libraries.
+
+    Args:
+        form: A LogFormat or its name.
+        level: What is less important than this is not written: a name of a level of `logging`.
+    """
     handler = logging.StreamHandler()
-    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
-    handler.setFormatter(formatter)
-    logger = logging.getLogger("persistentq")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    handler.setFormatter(JsonLine() if form == LogFormat.JSON else TextLine())
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(level.upper())
 
 
 def print_error(error: PersistentQError) -> None:

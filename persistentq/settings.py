@@ -52,6 +52,15 @@ def _span(low: timedelta, high: timedelta) -> Callable[[str], timedelta]:
     return read
 
 
+def _word(*known: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text.lower() not in known:
+            raise InvalidArgument("", text, f"is not one of {', '.join(known)}")
+        return text.lower()
+
+    return read
+
+
 def _path(text: str) -> Path:
     if "\0" in text:
         raise InvalidArgument("", text, "holds a NUL character")
@@ -97,6 +106,20 @@ SETTINGS: tuple[Setting, ...] = (
         "a consumer's id; unset for one made of host, process and chance. Supervisor sets it for each consumer",
         check_consumer,
     ),
+    Setting(
+        "LOG_FORMAT",
+        "text",
+        "word",
+        "how producers and consumers write their log: text or json",
+        _word("text", "json"),
+    ),
+    Setting(
+        "LOG_LEVEL",
+        "info",
+        "word",
+        "what is less important is not written: debug, info, warning or error",
+        _word("debug", "info", "warning", "error"),
+    ),
 )
 
 
@@ -113,6 +136,8 @@ class Settings:
         interval: INTERVAL_TIME.
         job_files_dir: JOB_FILES_DIR.
         consumer_id: CONSUMER_ID; None for one made anew at each start.
+        log_format: LOG_FORMAT.
+        log_level: LOG_LEVEL.
         env_file: The `.env` that was read, or None.
     """
 
@@ -124,6 +149,8 @@ class Settings:
     interval: timedelta
     job_files_dir: Path
     consumer_id: str | None
+    log_format: str
+    log_level: str
     env_file: Path | None
 
 
@@ -150,6 +177,8 @@ def load_settings(environ: Mapping[str, str] | None = None, directory: Path | No
         interval=source.value("INTERVAL_TIME"),
         job_files_dir=source.path("JOB_FILES_DIR"),
         consumer_id=source.value("CONSUMER_ID"),
+        log_format=source.value("LOG_FORMAT"),
+        log_level=source.value("LOG_LEVEL"),
         env_file=source.env_file,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import timedelta
@@ -16,9 +15,8 @@ from persistentq.clock import Bell
 from persistentq.command_line import make_app, run_app
 from persistentq.job_files import TASK, make_job_file
 from persistentq.program import log_to_stderr, stop_signals
-from persistentq.text import safe
-
-LOG = logging.getLogger("persistentq.producer")
+from persistentq.telemetry.events import ENQUEUE_FAILED, JOB_ENQUEUED, tell
+from persistentq.telemetry.lines import LogFormat
 
 PROGRAM = "python -m producer.producer" if __package__ == "producer" else "persistentq producer"
 
@@ -40,6 +38,9 @@ def produce(
     directory: Annotated[
         Path | None, typer.Option(file_okay=False, help="Where the files go; by default JOB_FILES_DIR.")
     ] = None,
+    log_format: Annotated[
+        LogFormat | None, typer.Option(help="How the log is written; by default LOG_FORMAT, else text.")
+    ] = None,
 ) -> None:
     """Make a file with random content every few seconds and enqueue a job that names it.
 
@@ -48,7 +49,7 @@ def produce(
     Example: python -m producer.producer --interval 1 --count 20
     """
     settings = load_settings()
-    log_to_stderr()
+    log_to_stderr(log_format or settings.log_format, settings.log_level)
     bell, stopped = Bell(), False
 
     def stop() -> None:
@@ -78,11 +79,11 @@ def _produce(queue: PersistentQInterface, folder: Path, size: int) -> bool:
         try:
             jobs = queue.enqueue_many(NewJob(TASK, {"path": str(file)}) for file in files)
         except StorageUnavailable as error:
-            LOG.warning("no job was enqueued, the file is removed: %s", safe(error))
+            tell(ENQUEUE_FAILED, error=str(error))
             return False
         undo.pop_all()
     for job, file in zip(jobs, files, strict=True):
-        LOG.info("job %d enqueued for %s", job.id, safe(file))
+        tell(JOB_ENQUEUED, job=job.id, task=job.task, queue=job.queue, file=str(file))
     return True
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -17,15 +17,16 @@ from persistentq.clock import Deadline
 from persistentq.errors import InvalidArgument, StorageUnavailable
 from persistentq.interface import PersistentQInterface
 from persistentq.runtime.executor import Ended, Executor
+from persistentq.runtime.reports import tell_tick
 from persistentq.runtime.shares import Shares
 from persistentq.runtime.turns import Turns
 from persistentq.tasks import TASKS, Task, Tasks
-from persistentq.text import safe
+from persistentq.telemetry import events
+from persistentq.telemetry.events import tell
 
 if TYPE_CHECKING:
     from persistentq.doorbell import Doorbell
 
-LOG = logging.getLogger("persistentq.consumer")
 POLL_S = 1.0
 HEARTBEAT_S = 5.0
 DRAIN_S = 20.0
@@ -77,6 +78,11 @@ class Consumer:
             of the first such task.
         memory_limit: Bytes of address space that a child process may use; None for no limit.
 
+    Attributes:
+        id: Its id.
+        places: How many tasks run at once.
+        last_turn: When the database last answered it, in seconds since 1970; None before it did.
+
     Raises:
         InvalidArgument: one of these cannot be used.
     """
@@ -96,7 +102,7 @@ class Consumer:
         memory_limit: int | None = None,
     ) -> None:
         self._queue, self._shares, self._drain = queue, Shares(queues), drain
-        places = check_int("concurrency", concurrency, 1, 1000)
+        self.places = places = check_int("concurrency", concurrency, 1, 1000)
         self.id = check_consumer(consumer_id or make_consumer_id())
         self._turns = Turns(
             queue,
@@ -112,6 +118,7 @@ class Consumer:
         self._bell: Doorbell | None = None
         self._stops = 0
         self._heartbeat = Deadline(0)
+        self.last_turn: float | None = None
 
     def stop(self) -> None:
         """Take no more jobs and let `run` return when the running ones ended; a second call gives them back at once.
@@ -127,6 +134,11 @@ class Consumer:
             bell.ring()
 
     @property
+    def held(self) -> int:
+        """How many jobs it holds: those that run here, and those that wait for a place."""
+        return len(self._turns.hands)
+
+    @property
     def is_still_running(self) -> bool:
         """Whether tasks run here; after `run`, those that did not end in time, whose jobs were given back."""
         return bool(self._turns.hands)
@@ -139,7 +151,7 @@ class Consumer:
         Raises:
             StorageError: the database failed in a way that waiting does not mend.
         """
-        LOG.info("%s started; queues %s", self.id, ",".join(self._shares.order))
+        self._tell_start()
         with self._queue.listen(self.id, self._shares.order) as self._bell:
             rung = True
             while not self._stops:
@@ -151,7 +163,17 @@ class Consumer:
                     break
                 rung = self._bell.wait(self._pause(claimed), has_room=self._turns.has_place)
             self._finish()
-        LOG.info("%s stopped", self.id)
+        tell(events.CONSUMER_STOPPED, consumer=self.id)
+
+    def _tell_start(self) -> None:
+        tell(
+            events.CONSUMER_STARTED,
+            consumer=self.id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            queues=",".join(self._shares.order),
+            places=self.places,
+        )
 
     def _pause(self, claimed: int | None) -> float:
         """Return how long to wait if nothing happens."""
@@ -168,11 +190,14 @@ class Consumer:
         try:
             if self._turns.takes_jobs:
                 self._report()
-                self._queue.tick()
-            return self._turns.take(look=look)
+                for job in self._queue.tick():
+                    tell_tick(self.id, job)
+            claimed = self._turns.take(look=look)
         except StorageUnavailable as error:
-            LOG.warning("%s waits: %s", self.id, safe(error))
+            tell(events.CONSUMER_WAITING, consumer=self.id, error=str(error))
             return None
+        self.last_turn = time.time()
+        return claimed
 
     def _report(self) -> None:
         if self._heartbeat.passed:
@@ -183,19 +208,22 @@ class Consumer:
 
     def _finish(self) -> None:
         """Give back what has not begun, wait for what runs, stop what still does, and say goodbye."""
+        began = time.monotonic()
         self._turns.withdraw()
+        tell(events.DRAIN_BEGUN, consumer=self.id, running=self.held)
         self._settle_until(Deadline(self._drain.total_seconds()), stops=2)
         if not self._turns.is_idle:
             self._turns.stop_all()
             self._settle_until(Deadline(STOP_S), stops=3)
-        if number := self._turns.give_back_all():
-            LOG.warning("%s gives back %d jobs that are still running", self.id, number)
+        given_back = self._turns.give_back_all()
         try:
             self._turns.take()
             self._queue.retire(self.id)
         except StorageUnavailable as error:
-            LOG.warning("%s leaves its jobs to their leases: %s", self.id, safe(error))
+            tell(events.LEASES_LEFT, consumer=self.id, error=str(error))
         self._turns.close()
+        seconds = round(time.monotonic() - began, 6)
+        tell(events.DRAIN_ENDED, consumer=self.id, given_back=given_back, seconds=seconds)
 
     def _settle_until(self, limit: Deadline, stops: int) -> None:
         """Take turns without claims until nothing runs here, the time is over, or so many stops were asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +40,11 @@ class Run:
     def key(self) -> tuple[int, int]:
         """The job's id and attempt, which are no other run's."""
         return self.job.id, self.job.attempt
+
+    @property
+    def seconds(self) -> float:
+        """For how long its code has run; 0.0 if it has not begun."""
+        return 0.0 if self.began is None else time.monotonic() - self.began
 
 
 class Ended(NamedTuple):

@@ -63,4 +63,4 @@ class Hands:
 
 def _remaining(run: Run) -> float:
     limit = run.task.timeout.total_seconds() if run.task.timeout is not None else float("inf")
-    return limit - (0.0 if run.began is None else time.monotonic() - run.began)
+    return limit - run.seconds

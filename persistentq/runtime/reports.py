@@ -1,64 +1,110 @@
-"""What a consumer tells its log: one event, one line, with the facts as fields of the record.
-
-A record's `event` names what happened and `facts` has the rest: job, task, queue, attempt, seconds, outcome, error.
-"""
+"""What a consumer tells of its jobs: each attempt that it claimed ends in one event, once its end is stored."""
 
 from __future__ import annotations
 
-import logging
-from typing import Any
-
 from persistentq.job import Job
-from persistentq.runtime.executor import Ended
+from persistentq.outcomes import JobTimedOut
 from persistentq.settlement import Settlement, Verb
-from persistentq.text import safe
+from persistentq.telemetry import events
+from persistentq.telemetry.events import Event, is_heard, tell
 
-LOG = logging.getLogger("persistentq.consumer")
-_TOLD = {
-    Verb.COMPLETE: (logging.INFO, "done"),
-    Verb.FAIL: (logging.WARNING, "failed"),
-    Verb.SNOOZE: (logging.INFO, "snoozed"),
-    Verb.RELEASE: (logging.INFO, "given back"),
-    Verb.CANCEL: (logging.WARNING, "cancelled"),
+_EVENTS = {
+    Verb.COMPLETE: events.JOB_DONE,
+    Verb.FAIL: events.JOB_FAILED,
+    Verb.SNOOZE: events.JOB_SNOOZED,
+    Verb.RELEASE: events.JOB_GIVEN_BACK,
+    Verb.CANCEL: events.JOB_CANCELLED,
 }
 
 
-def tell_end(ended: Ended, word: Settlement | None) -> None:
-    """Tell how a run ended; nothing of one whose loss was told already."""
-    if word is None:
+class Words:
+    """A consumer's words on its jobs, until they were heard; then it is told what became of each job.
+
+    Attributes:
+        unheard: The words, in the order in which they were said.
+    """
+
+    def __init__(self) -> None:
+        self.unheard: list[Settlement] = []
+        self._seconds: list[float] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.unheard)
+
+    def say(self, word: Settlement, seconds: float = 0.0) -> None:
+        """Keep a word on a job whose code ran for so many seconds."""
+        self.unheard.append(word)
+        self._seconds.append(seconds)
+
+    def note_heard(self, refused: list[Job]) -> None:
+        """Tell and forget all of them; those on the `refused` jobs came too late."""
+        late = {(job.id, job.attempt) for job in refused}
+        for word, seconds in zip(self.unheard, self._seconds, strict=True):
+            if late and (word.job.id, word.job.attempt) in late:
+                tell_lost(word.job)
+            else:
+                tell_end(word, seconds)
+        self.unheard, self._seconds = [], []
+
+
+def tell_end(word: Settlement, seconds: float) -> None:
+    """Tell that a consumer's word on a job was heard.
+
+    Args:
+        seconds: How long the job's code ran.
+    """
+    event = _event_of(word)
+    if not is_heard(event):
         return
-    level, outcome = _TOLD[word.verb]
-    if not LOG.isEnabledFor(level):
-        return
-    job, error = ended.run.job, word.failure and word.failure.message
-    tail = f": {safe(error)}" if error else ""
-    LOG.log(
-        level,
-        "job %d %s attempt %d %s in %.3f s%s",
-        job.id,
-        job.task,
-        job.attempt,
-        outcome,
-        ended.seconds,
-        tail,
-        extra=_fields(f"job {outcome}", job, seconds=round(ended.seconds, 6), error=error),
+    job, failure = word.job, word.failure
+    more: dict[str, object] = {}
+    if failure is not None:
+        more["error"] = failure.message
+    if word.verb is Verb.FAIL:
+        more["final"] = not word.retry or job.attempt >= job.max_attempts
+    elif word.delay is not None:
+        more["delay"] = word.delay.total_seconds()
+    waited = 0.0 if job.started_at is None else (job.started_at - job.run_at).total_seconds()
+    tell(
+        event,
+        consumer=job.consumer,
+        job=job.id,
+        task=job.task,
+        queue=job.queue,
+        attempt=job.attempt,
+        waited=max(0.0, waited),
+        seconds=round(seconds, 6),
+        **more,
     )
 
 
 def tell_lost(job: Job) -> None:
     """Tell that a job was lost while it ran, or that the word on it came too late."""
-    LOG.warning(
-        "job %d %s attempt %d was lost to another consumer or an operator",
-        job.id,
-        job.task,
-        job.attempt,
-        extra=_fields("job lost", job),
+    if is_heard(events.JOB_LOST):
+        tell(
+            events.JOB_LOST,
+            consumer=job.consumer,
+            job=job.id,
+            task=job.task,
+            queue=job.queue,
+            attempt=job.attempt,
+        )
+
+
+def tell_tick(consumer: str, job: Job) -> None:
+    """Tell that a consumer has enqueued a schedule's job."""
+    tell(
+        events.SCHEDULE_TICKED,
+        consumer=consumer,
+        schedule=job.metadata["schedule"],
+        tick=job.metadata["tick"],
+        job=job.id,
+        task=job.task,
+        queue=job.queue,
     )
 
 
-def _fields(event: str, job: Job, **more: Any) -> dict[str, Any]:
-    facts = {"job": job.id, "task": job.task, "queue": job.queue, "attempt": job.attempt}
-    return {
-        "event": event,
-        "facts": facts | {name: value for name, value in more.items() if value is not None},
-    }
+def _event_of(word: Settlement) -> Event:
+    if word.failure is not None and word.failure.type == JobTimedOut.__name__:
+        return events.JOB_TIMED_OUT
+    return _EVENTS[word.verb]

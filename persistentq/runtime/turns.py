@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter, deque
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,12 +16,11 @@ from persistentq.runtime.hands import Hands
 from persistentq.runtime.holder import LocalHolder
 from persistentq.runtime.pace import Pace
 from persistentq.runtime.places import Places
-from persistentq.runtime.reports import tell_end, tell_lost
+from persistentq.runtime.reports import Words, tell_end, tell_lost
 from persistentq.runtime.shares import Shares
 from persistentq.settlement import Settlement, Turn, word_for
 from persistentq.tasks import Tasks
 
-LOG = logging.getLogger("persistentq.consumer")
 LOOK_S = 0.5
 """How often to see whether a running job is to be cancelled, where no doorbell tells."""
 WAITS_S = 0.25
@@ -70,7 +68,7 @@ class Turns:
         self._ended: deque[Ended] = deque()
         self._noted: deque[LocalHolder] = deque()
         self._has_rung = False
-        self._words: list[Settlement] = []
+        self._words = Words()
         self._renewal, self._look = Deadline(0), Deadline(0)
         self._has_room = True
         self.takes_jobs = True
@@ -121,7 +119,7 @@ class Turns:
             return 0
         turn = self._queue.turn(
             self._consumer,
-            settled=self._words,
+            settled=self._words.unheard,
             held=self.hands.held() if renew else (),
             watch=watch,
             queues=self._shares.order,
@@ -136,9 +134,7 @@ class Turns:
         return len(turn.claimed)
 
     def _after(self, turn: Turn, room: int) -> None:
-        for job in turn.refused:
-            tell_lost(job)
-        self._words = []
+        self._words.note_heard(turn.refused)
         for run in self.hands.find(turn.lost):
             run.is_lost = True
             self._interrupt(run, Interruption.LEASE_LOST)
@@ -157,7 +153,7 @@ class Turns:
         for job in jobs:
             task = self._tasks.find(job.task)
             if task is None:
-                self._words.append(self._word_on_unknown(job))
+                self._words.say(self._word_on_unknown(job))
                 continue
             holder = LocalHolder(self._queue, job, self._lease, self._noted.append)
             run = Run(job, task, JobContext(job, holder, task.timeout))
@@ -186,13 +182,26 @@ class Turns:
             ended = self._ended.popleft()
             self.hands.let_go(ended.run.job)
             seconds.append(ended.seconds)
-            word = None if ended.run.is_lost else _word_for(ended)
-            if word is not None:
-                self._words.append(word)
-            tell_end(ended, word)
+            self._hear_of(ended)
         self._pace.note(seconds)
         if seconds:
             self._executors.begin()
+
+    def _hear_of(self, ended: Ended) -> None:
+        run = ended.run
+        if run.is_lost:
+            return
+        if ended.returned:
+            word: Settlement | None = Settlement.release(run.job)
+        else:
+            word = word_for(run.context, ended.result, ended.error)
+        if word is not None:
+            self._words.say(word, ended.seconds)
+        elif run.context.is_completed:
+            # With the task's own transaction: there is nothing more to say, but to tell.
+            tell_end(Settlement.complete(run.job), ended.seconds)
+        else:
+            tell_lost(run.job)
 
     def _write_notes(self) -> None:
         # Before the words on their jobs: what was logged last is then there when the job is done.
@@ -219,7 +228,7 @@ class Turns:
         """Give back, in the next turn, what has not begun."""
         for run in self._places.withdraw():
             self.hands.let_go(run.job)
-            self._words.append(Settlement.release(run.job))
+            self._words.say(Settlement.release(run.job))
 
     def stop_all(self) -> None:
         """Stop what still runs, where that can be done; its jobs are given back as they end."""
@@ -229,15 +238,11 @@ class Turns:
     def give_back_all(self) -> int:
         """Give back, in the next turn, what still runs, and return how many jobs that is."""
         kept = self.hands.held()
-        self._words += [Settlement.release(job) for job in kept]
+        for run in self.hands:
+            if not run.is_lost:
+                self._words.say(Settlement.release(run.job), run.seconds)
         return len(kept)
 
     def close(self) -> None:
         """Let go of the executors."""
         self._executors.close()
-
-
-def _word_for(ended: Ended) -> Settlement | None:
-    if ended.returned:
-        return Settlement.release(ended.run.job)
-    return word_for(ended.run.context, ended.result, ended.error)

@@ -73,6 +73,8 @@ def test_an_empty_value_is_none(tmp_path: Path) -> None:
         ("INTERVAL_TIME", "soon"),
         ("QUEUE_LOCK_TIMEOUT", "inf"),
         ("CONSUMER_ID", "no spaces"),
+        ("LOG_FORMAT", "xml"),
+        ("LOG_LEVEL", "loud"),
     ],
 )
 def test_a_bad_value_names_key_value_and_place(tmp_path: Path, key: str, value: str) -> None:
