@@ -12,13 +12,13 @@ from pathlib import Path
 
 import sqlalchemy
 
-from benchmarks import beside, draining, flatness, loading, payloads, snapshot, throughput, writers
+from benchmarks import beside, draining, flatness, latency, loading, payloads, snapshot, throughput, writers
 from benchmarks.report import Options, measured
 from persistentq.clock import now
 from persistentq.sql.sqlite import choose_driver
 
 ROOT = Path(__file__).resolve().parent.parent
-THEMES = (throughput, draining, loading, flatness, payloads, writers, snapshot, beside)
+THEMES = (throughput, latency, draining, loading, flatness, payloads, writers, snapshot, beside)
 """Each has `benchmarks(options)`; its docstring heads its table."""
 
 

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from sqlalchemy import text
 
-from benchmarks import beside, crew, draining, flatness, payloads, queues, snapshot
+from benchmarks import beside, crew, draining, flatness, latency, payloads, queues, snapshot
 from benchmarks.__main__ import THEMES, main
 from benchmarks.fills import FILLS, PENDING, fill
 from benchmarks.peers import OTHERS, find, find_version, ours
@@ -254,3 +254,22 @@ def test_other_queues_are_measured_only_where_they_are_asked_for() -> None:
     assert names(Options(None, long=False, peers=True)) == ["huey", "litequeue", "persist-queue"]
     on_server = names(Options("postgresql://nowhere/db", long=False, peers=True))
     assert on_server == [find(module).NAME for module in OTHERS]
+
+
+def test_the_way_from_a_call_to_the_handler_is_measured(queue: PersistentQSQLAlchemy) -> None:
+    seen = latency.run(queue, 5, 0.1)
+    assert len(seen.starts) == len(seen.calls) == 5
+    assert max(seen.starts) < 30_000
+    assert min(seen.calls) > 0
+    assert 0 <= seen.idle < 1
+
+
+def test_latency_is_judged_by_all_jobs_of_all_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = iter([latency.Seen([1.0] * 98 + [9.0] * 2, [0.4], 0.004), latency.Seen([2.0] * 100, [0.4], 0.9)])
+    monkeypatch.setattr(latency, "run", lambda *given: next(rounds))
+    (measured,) = latency.benchmarks(Options(None, long=False))
+    assert [str(row) for row in measured.rows(2)] == [
+        "| a job's start: p50 | 2.00 ms | 0.40 ms (the call) | (1.00-2.00 ms) | <= 1.5 ms | missed |",
+        "| a job's start: p99 | 9.00 ms | 0.40 ms (the call) | (2.00-9.00 ms) | <= 6.0 ms | missed |",
+        "| a job's start: idle | 0.40% of a core |  |  | <= 0.5% of a core | reached |",
+    ]
