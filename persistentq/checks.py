@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -70,6 +71,24 @@ def check_text(name: str, value: object, longest: int) -> str:
     except UnicodeEncodeError:
         raise InvalidArgument(name, value, "holds a lone surrogate, which is not valid UTF-8") from None
     return value
+
+
+def check_report(
+    consumer: object, host: object, pid: object, queues: Iterable[object], life: object, trouble: object
+) -> None:
+    """Raise InvalidArgument if a consumer cannot say this of itself; see `PersistentQInterface.heartbeat`."""
+    check_consumer(consumer), check_text("host", host, 255), check_int("pid", pid, 0, 2**31 - 1)
+    for name in queues:
+        check_queue(name)
+    if life != "":
+        check_text("life", life, 128)
+    check_trouble(trouble)
+
+
+def check_trouble(value: object) -> None:
+    """Raise InvalidArgument if this cannot be what is wrong with a consumer; None is nothing."""
+    if value is not None:
+        check_text("trouble", value, 500)
 
 
 def check_time(name: str, value: object) -> datetime:

@@ -18,6 +18,7 @@ PersistentQError                      .summary .hint .exit_code
 │   ├── UniqueKeyTaken                .unique_key
 │   └── LeaseLost                     .consumer .attempt
 ├── ConsumerNotFound                  .consumer
+├── ConsumerAlive                     .consumer .host .pid .since
 └── ScheduleNotFound                  .name
 ```
 
@@ -27,6 +28,7 @@ A message is one line: the subject, the values, and after `; ` the remedy. Front
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar, Self
 
 
@@ -43,7 +45,7 @@ class PersistentQError(Exception):
     """The root: catch this to catch everything the library raises on purpose.
 
     Attributes:
-        exit_code: What a command line returns for it (1 failed, 2 usage or refused, 4 database, 5 not found).
+        exit_code: What a command line returns for it (1 failed, 2 usage or refused, 4 database, 5 not found, 75 taken).
     """
 
     exit_code: ClassVar[int] = 1
@@ -335,6 +337,34 @@ class ConsumerNotFound(PersistentQError):
     def hint(self) -> str:
         """How to act all the same."""
         return "check the name among the consumers, or confirm to reserve for a consumer that starts later"
+
+
+class ConsumerAlive(PersistentQError):
+    """The consumer's id belongs to another process that is alive: two of the same id cannot be told apart.
+
+    Attributes:
+        consumer: The id.
+        host: Where the other process runs.
+        pid: Its process id there.
+        since: When it began to use the id.
+    """
+
+    exit_code = 75
+
+    def __init__(self, consumer: str, host: str, pid: int, since: datetime) -> None:
+        super().__init__(consumer, host, pid, since)
+        self.consumer, self.host, self.pid, self.since = consumer, host, pid, since
+
+    @property
+    def summary(self) -> str:
+        """Names the id and the process that has it."""
+        since = f"{self.since:%Y-%m-%dT%H:%M:%SZ}"
+        return f"consumer {self.consumer!r} is alive: process {self.pid} on {self.host}, since {since}"
+
+    @property
+    def hint(self) -> str:
+        """What to do."""
+        return "choose another id, or stop that process first"
 
 
 class ScheduleNotFound(PersistentQError):

@@ -246,12 +246,41 @@ class PersistentQInterface(OperatorInterface, ScheduleInterface, WaitingInterfac
         """
 
     @abstractmethod
-    def heartbeat(self, consumer: str, *, host: str, pid: int, queues: Sequence[str]) -> None:
-        """Report that `consumer` is alive; the first call, and one from another process, introduces it anew."""
+    def heartbeat(
+        self,
+        consumer: str,
+        *,
+        host: str,
+        pid: int,
+        queues: Sequence[str],
+        life: str = "",
+        trouble: str | None = None,
+    ) -> None:
+        """Report that `consumer` is alive; the first call, and the first of another life, introduces it anew.
+
+        Of several that begin with one id at the same moment, one is introduced. A consumer that was killed gives its id
+        free at once, as far as that can be seen from here, else once it has been silent for `SILENT_AFTER`. May be
+        repeated.
+
+        Args:
+            host: 1 to 255 characters.
+            life: What tells this start from every other, as `persistentq.life.begin_life` returns it; up to 128
+                characters. Without it, another host or process id is another life.
+            trouble: What is wrong with it, for people to see; up to 500 characters.
+
+        Raises:
+            ConsumerAlive: another that is alive has this id; nothing was changed.
+        """
 
     @abstractmethod
-    def retire(self, consumer: str) -> None:
-        """Report that `consumer` has stopped in good order. An unknown one is ignored. May be repeated."""
+    def retire(self, consumer: str, *, life: str | None = None, trouble: str | None = None) -> None:
+        """Report that `consumer` has stopped in good order. An unknown one is ignored. May be repeated.
+
+        Args:
+            life: Unless it is this one's, the consumer's id belongs to another by now, who is left alone; None for
+                whoever has it.
+            trouble: As for `heartbeat`.
+        """
 
     @abstractmethod
     def cleanup(self, limit: int = 1000) -> int:

@@ -107,8 +107,8 @@ FORGET_AFTER = timedelta(days=1)
 MAX_TAGS = 20
 
 SILENT_AFTER = timedelta(seconds=30)
-"""A consumer that has not reported for this long is taken for dead by the front ends, and its id may be taken by another;
-its jobs are its own for as long as their leases last."""
+"""A consumer that has not reported for this long is taken for dead by front ends, and its id is free for another; its
+jobs are its own as long as their leases last."""
 
 
 def require_before(verb: str, job_id: int, status: JobStatus) -> None:

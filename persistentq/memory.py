@@ -10,8 +10,15 @@ from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 from persistentq.backoff import DEFAULT
-from persistentq.checks import check_consumer, check_limit, check_queue, check_span
-from persistentq.errors import InvalidArgument, LeaseLost
+from persistentq.checks import (
+    check_consumer,
+    check_limit,
+    check_queue,
+    check_report,
+    check_span,
+    check_trouble,
+)
+from persistentq.errors import ConsumerAlive, InvalidArgument, LeaseLost
 from persistentq.failure import Failure, worker_died
 from persistentq.job import (
     FORGET_AFTER,
@@ -22,6 +29,7 @@ from persistentq.job import (
     NewJob,
     Outcome,
 )
+from persistentq.life import lasts
 from persistentq.memory_log import MemoryLog
 from persistentq.memory_schedules import MemorySchedules
 from persistentq.memory_waiting import MemoryWaiting
@@ -237,11 +245,24 @@ class PersistentQMemory(MemoryWaiting, MemorySchedules, MemoryLog):
         self._refuse(session)
         self._held(job)
 
-    def heartbeat(self, consumer: str, *, host: str, pid: int, queues: Sequence[str]) -> None:
-        check_consumer(consumer)
+    def heartbeat(
+        self,
+        consumer: str,
+        *,
+        host: str,
+        pid: int,
+        queues: Sequence[str],
+        life: str = "",
+        trouble: str | None = None,
+    ) -> None:
+        check_report(consumer, host, pid, queues, life, trouble)
         with self._lock:
             now, known = self._now(), self._consumers.get(consumer)
-            same = known is not None and (known.host, known.pid, known.stopped_at) == (host, pid, None)
+            if known is not None and known.stopped_at is not None:
+                known = None
+            same = known is not None and (known.host, known.pid, known.life) == (host, pid, life)
+            if known is not None and not same and lasts(known.life, now - known.heartbeat_at):
+                raise ConsumerAlive(consumer, known.host, known.pid, known.started_at)
             self._consumers[consumer] = ConsumerInfo(
                 id=consumer,
                 host=host,
@@ -251,12 +272,17 @@ class PersistentQMemory(MemoryWaiting, MemorySchedules, MemoryLog):
                 heartbeat_at=now,
                 silent_for=timedelta(0),
                 held=0,
+                life=life,
+                trouble=trouble,
             )
 
-    def retire(self, consumer: str) -> None:
+    def retire(self, consumer: str, *, life: str | None = None, trouble: str | None = None) -> None:
+        check_consumer(consumer)
+        check_trouble(trouble)
         with self._lock:
-            if known := self._consumers.get(check_consumer(consumer)):
-                self._consumers[consumer] = replace(known, stopped_at=self._now())
+            known = self._consumers.get(consumer)
+            if known is not None and life in {None, known.life}:
+                self._consumers[consumer] = replace(known, stopped_at=self._now(), trouble=trouble)
 
     def cleanup(self, limit: int = 1000) -> int:
         with self._lock:

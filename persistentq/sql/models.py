@@ -130,6 +130,7 @@ def _is_any_of(element: is_among, compiler: SQLCompiler, **kw: Any) -> str:
 class Base(DeclarativeBase):
     """The root of the mapped classes."""
 
+    __table_args__: Any = ({"sqlite_strict": True},)
     type_annotation_map: ClassVar = {str: Text, int: Integer, datetime: EpochMicroseconds}
 
 
@@ -137,7 +138,6 @@ class SchemaRow(Base):
     """One row: the version of these tables."""
 
     __tablename__ = "persistentq_schema"
-    __table_args__ = ({"sqlite_strict": True},)
 
     version_num: Mapped[str] = mapped_column(primary_key=True)
 
@@ -157,7 +157,6 @@ class PayloadRow(Base):
     """Large arguments of one job, where the database would write them anew at each change of the job's row."""
 
     __tablename__ = "persistentq_payloads"
-    __table_args__ = ({"sqlite_strict": True},)
 
     job_id: Mapped[int] = _of_job()
     args: Mapped[str]
@@ -309,14 +308,11 @@ class AttemptRow(Base):
     error: Mapped[str | None]
     traceback: Mapped[str | None]
 
-    __table_args__ = ({"sqlite_strict": True},)
-
 
 class PauseRow(Base):
     """One paused queue; `paused_until` is None for a pause that does not end by itself."""
 
     __tablename__ = "persistentq_pauses"
-    __table_args__ = ({"sqlite_strict": True},)
 
     queue: Mapped[str] = mapped_column(primary_key=True)
     paused_at: Mapped[datetime]
@@ -327,7 +323,6 @@ class ConsumerRow(Base):
     """One consumer, as it last reported itself; `queues` is joined with commas."""
 
     __tablename__ = "persistentq_consumers"
-    __table_args__ = ({"sqlite_strict": True},)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     host: Mapped[str]
@@ -336,13 +331,14 @@ class ConsumerRow(Base):
     started_at: Mapped[datetime]
     heartbeat_at: Mapped[datetime]
     stopped_at: Mapped[datetime | None]
+    life: Mapped[str]
+    trouble: Mapped[str | None]
 
 
 class LogRow(Base):
     """One line that a job's task logged; before it, the job's log had `starts_at` bytes of UTF-8."""
 
     __tablename__ = "persistentq_log_lines"
-    __table_args__ = ({"sqlite_strict": True},)
 
     job_id: Mapped[int] = _of_job()
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -356,7 +352,6 @@ class ProgressRow(Base):
     """How far a job's task has come, as it last said."""
 
     __tablename__ = "persistentq_progress"
-    __table_args__ = ({"sqlite_strict": True},)
 
     job_id: Mapped[int] = _of_job()
     attempt: Mapped[int]

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sqlalchemy.orm import Session
 
-from persistentq.checks import check_consumer, check_int, check_limit, check_queue, check_text
-from persistentq.errors import LeaseLost, LockTimeout
+from persistentq.checks import check_consumer, check_limit, check_report, check_trouble
+from persistentq.errors import ConsumerAlive, LeaseLost, LockTimeout
 from persistentq.job import FORGET_AFTER, Job, NewJob
+from persistentq.life import lasts
 from persistentq.payload import encode_result
 from persistentq.settlement import Settlement, Turn, Verb
 from persistentq.sql import statements
@@ -245,25 +246,41 @@ class PersistentQSQLAlchemy(Waiting, Schedules, Logs):
         if not self._run(lambda cursor: cursor.count(self._sql.guard, _identity(job)), session):
             raise LeaseLost(job.id, job.consumer or "", job.attempt)
 
-    def heartbeat(self, consumer: str, *, host: str, pid: int, queues: Sequence[str]) -> None:
-        check_consumer(consumer)
-        check_text("host", host, 255)
-        check_int("pid", pid, 0, 2**31 - 1)
-        names = ",".join(check_queue(name) for name in queues)
+    def heartbeat(
+        self,
+        consumer: str,
+        *,
+        host: str,
+        pid: int,
+        queues: Sequence[str],
+        life: str = "",
+        trouble: str | None = None,
+    ) -> None:
+        check_report(consumer, host, pid, queues, life, trouble)
         with self._orm() as session:
             now = self._clock(session)
-            row = session.get(ConsumerRow, consumer, with_for_update=True)
-            if row is None:
-                row = ConsumerRow(id=consumer, host=host, pid=pid, started_at=now)
-                session.add(row)
-            elif (row.host, row.pid, row.stopped_at) != (host, pid, None):
-                row.host, row.pid, row.started_at, row.stopped_at = host, pid, now, None
-            row.queues, row.heartbeat_at = names, now
+            mine = {"id": consumer, "host": host, "pid": pid, "life": life, "stopped_at": None}
+            row = self._consumer_row(session, mine | {"queues": "", "started_at": now, "heartbeat_at": now})
+            if any(getattr(row, name) != value for name, value in mine.items()):
+                if row.stopped_at is None and lasts(row.life, now - row.heartbeat_at):
+                    raise ConsumerAlive(consumer, row.host, row.pid, row.started_at)
+                row.host, row.pid, row.life, row.started_at, row.stopped_at = host, pid, life, now, None
+            row.queues, row.heartbeat_at, row.trouble = ",".join(queues), now, trouble
 
-    def retire(self, consumer: str) -> None:
+    def _consumer_row(self, session: Session, fresh: dict[str, Any]) -> ConsumerRow:
+        """Return the locked row of a consumer, made of `fresh` if there was none."""
+        while (row := session.get(ConsumerRow, fresh["id"], with_for_update=True)) is None:
+            # Another may make it at the same moment, and then its row is the one.
+            session.execute(self._facts.insert(ConsumerRow).values(fresh).on_conflict_do_nothing())
+        return row
+
+    def retire(self, consumer: str, *, life: str | None = None, trouble: str | None = None) -> None:
+        check_consumer(consumer)
+        check_trouble(trouble)
         with self._orm() as session:
-            if (row := session.get(ConsumerRow, check_consumer(consumer), with_for_update=True)) is not None:
-                row.stopped_at = self._clock(session)
+            row = session.get(ConsumerRow, consumer, with_for_update=True)
+            if row is not None and life in {None, row.life}:
+                row.stopped_at, row.trouble = self._clock(session), trouble
 
     def cleanup(self, limit: int = 1000) -> int:
         due = Prepared(statements.due(check_limit(limit)), self._engine.dialect)

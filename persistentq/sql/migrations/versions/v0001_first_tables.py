@@ -158,6 +158,8 @@ def _make_the_others() -> None:
         _int64("started_at"),
         _int64("heartbeat_at"),
         _int64("stopped_at", null=True),
+        _text("life"),
+        _text("trouble", null=True),
         sqlite_strict=True,
     )
 
