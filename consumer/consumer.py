@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from enum import StrEnum
-from importlib import import_module
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from persistentq import InvalidArgument, load_settings, open_queue
+from persistentq import load_settings, open_queue
+from persistentq.app import load_app
 from persistentq.command_line import make_app, run_app
 from persistentq.job_files import TASK
 from persistentq.program import log_to_stderr, stop_signals
@@ -29,6 +27,21 @@ MIB = 1024 * 1024
 
 app = make_app()
 
+App = Annotated[
+    str | None,
+    typer.Option(
+        "--app",
+        metavar="MODULE[:OBJECT]",
+        help="Import this module, which holds your tasks; OBJECT is a Tasks registry of its own.",
+    ),
+]
+Queues = Annotated[
+    str,
+    typer.Option(
+        help="The queues to serve, strictly in this order; or with weights, as in default=3,mail=1."
+    ),
+]
+
 
 class Unknown(StrEnum):
     """What becomes of jobs whose task this consumer does not know."""
@@ -39,16 +52,8 @@ class Unknown(StrEnum):
 
 @app.command()
 def consume(  # noqa: PLR0913, PLR0917 - the options of the command
-    tasks_from: Annotated[
-        str | None,
-        typer.Option("--app", metavar="MODULE", help="Import this module, which holds your tasks."),
-    ] = None,
-    queues: Annotated[
-        str,
-        typer.Option(
-            help="The queues to serve, strictly in this order; or with weights, as in default=3,mail=1."
-        ),
-    ] = "default",
+    tasks_from: App = None,
+    queues: Queues = "default",
     concurrency: Annotated[int, typer.Option(min=1, max=1000, help="How many jobs run at once.")] = 1,
     consumer_id: Annotated[
         str | None,
@@ -84,15 +89,15 @@ def consume(  # noqa: PLR0913, PLR0917 - the options of the command
     """
     settings = load_settings()
     log_to_stderr(log_format or settings.log_format, settings.log_level)
-    TASKS.add(TASK, make_stamp_task(settings.job_files_dir, fail_rate))
-    if tasks_from is not None:
-        _import_tasks(tasks_from)
+    tasks = TASKS if tasks_from is None else load_app(tasks_from)
+    tasks.add(TASK, make_stamp_task(settings.job_files_dir, fail_rate))
     with open_queue(settings=settings) as queue:
         consumer = Consumer(
             queue,
             read_queues(queues),
             concurrency,
             consumer_id or settings.consumer_id,
+            tasks=tasks,
             lease=settings.lease,
             leave_unknown=unknown is Unknown.LEAVE,
             app=tasks_from,
@@ -104,19 +109,6 @@ def consume(  # noqa: PLR0913, PLR0917 - the options of the command
         # The jobs are given back; Python would wait for threads that their tasks started.
         logging.shutdown()
         os._exit(0)
-
-
-def _import_tasks(module: str) -> None:
-    if not all(part.isidentifier() for part in module.split(".")):
-        raise InvalidArgument("--app", module, "is not the name of a module, such as tasks or shop.tasks")
-    # As `python -m` does for the program itself: the user's module may lie in the current directory.
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise
-        raise InvalidArgument("--app", module, "is not a module that can be imported from here") from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
