@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from persistentq.backoff import Backoff
 from persistentq.connect import Migration, load_store, migrate, open_queue
 from persistentq.context import JobContext, current_job
+from persistentq.doorbell import Doorbell
 from persistentq.errors import (
     ConfigurationError,
     ConsumerAlive,
@@ -64,6 +65,7 @@ __all__ = [
     "ConsumerNotFound",
     "DatabaseMissing",
     "DatabaseReplaced",
+    "Doorbell",
     "InvalidArgument",
     "InvalidTransition",
     "Job",
