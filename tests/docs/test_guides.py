@@ -16,8 +16,10 @@ DOCS = ROOT / "docs"
 RUN_ON = {
     "index.md": [],
     "postgresql.md": ["postgresql"],
+    "schedules.md": ["sqlite", "postgresql"],
     "sqlite.md": ["sqlite"],
     "transactions.md": ["sqlite", "postgresql"],
+    "waiting.md": ["sqlite", "postgresql"],
 }
 
 
