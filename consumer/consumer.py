@@ -50,35 +50,44 @@ class Unknown(StrEnum):
     LEAVE = "leave"
 
 
+Concurrency = Annotated[int, typer.Option(min=1, max=1000, help="How many jobs run at once.")]
+ConsumerId = Annotated[
+    str | None,
+    typer.Option(help="A name no other consumer has; by default CONSUMER_ID, else a made-up one."),
+]
+WhatOfUnknown = Annotated[
+    Unknown,
+    typer.Option(
+        help="What becomes of jobs whose task is not known here: fail, or leave for other consumers."
+    ),
+]
+MemoryLimit = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="MIB", help="Address space of each child process, for tasks that run in one."
+    ),
+]
+Burst = Annotated[bool, typer.Option("--burst", help="End when no job is ready.")]
+Format = Annotated[
+    LogFormat | None, typer.Option(help="How the log is written; by default LOG_FORMAT, else text.")
+]
+FailRate = Annotated[
+    float,
+    typer.Option(min=0.0, max=1.0, help="For demonstrations: this share of attempts fails on purpose."),
+]
+
+
 @app.command()
 def consume(  # noqa: PLR0913, PLR0917 - the options of the command
     tasks_from: App = None,
     queues: Queues = "default",
-    concurrency: Annotated[int, typer.Option(min=1, max=1000, help="How many jobs run at once.")] = 1,
-    consumer_id: Annotated[
-        str | None,
-        typer.Option(help="A name no other consumer has; by default CONSUMER_ID, else a made-up one."),
-    ] = None,
-    unknown: Annotated[
-        Unknown,
-        typer.Option(
-            help="What becomes of jobs whose task is not known here: fail, or leave for other consumers."
-        ),
-    ] = Unknown.FAIL,
-    memory_limit: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="MIB", help="Address space of each child process, for tasks that run in one."
-        ),
-    ] = None,
-    burst: Annotated[bool, typer.Option("--burst", help="End when no job is ready.")] = False,
-    log_format: Annotated[
-        LogFormat | None, typer.Option(help="How the log is written; by default LOG_FORMAT, else text.")
-    ] = None,
-    fail_rate: Annotated[
-        float,
-        typer.Option(min=0.0, max=1.0, help="For demonstrations: this share of attempts fails on purpose."),
-    ] = 0.0,
+    concurrency: Concurrency = 1,
+    consumer_id: ConsumerId = None,
+    unknown: WhatOfUnknown = Unknown.FAIL,
+    memory_limit: MemoryLimit = None,
+    burst: Burst = False,
+    log_format: Format = None,
+    fail_rate: FailRate = 0.0,
 ) -> None:
     """Take jobs from the queue and run them.
 
@@ -105,7 +114,7 @@ def consume(  # noqa: PLR0913, PLR0917 - the options of the command
         )
         with stop_signals(consumer.stop):
             consumer.run(burst)
-    if consumer.is_still_running:
+    if consumer.may_still_run:
         # The jobs are given back; Python would wait for threads that their tasks started.
         logging.shutdown()
         os._exit(0)

@@ -7,6 +7,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from secrets import token_hex
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from persistentq.checks import check_consumer, check_int
 from persistentq.clock import Deadline
-from persistentq.errors import InvalidArgument, StorageUnavailable
+from persistentq.errors import ConsumerAlive, InvalidArgument, PersistentQError, StorageUnavailable
 from persistentq.interface import PersistentQInterface
 from persistentq.runtime.executor import Ended, Executor
+from persistentq.runtime.presence import Presence
+from persistentq.runtime.pulse import Pulse
 from persistentq.runtime.reports import tell_tick
 from persistentq.runtime.shares import Shares
 from persistentq.runtime.turns import Turns
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from persistentq.doorbell import Doorbell
 
 POLL_S = 1.0
-HEARTBEAT_S = 5.0
 DRAIN_S = 20.0
 STOP_S = 1.0
 """How long a drain that is over waits for the code that it stops."""
@@ -77,10 +79,13 @@ class Consumer:
         app: What child processes import for tasks with `executor="process"`, as `--app` names it; None for the module
             of the first such task.
         memory_limit: Bytes of address space that a child process may use; None for no limit.
+        trouble: Asked every few seconds: what is wrong with this consumer, in one line, for people to see; None for
+            nothing.
 
     Attributes:
         id: Its id.
         places: How many tasks run at once.
+        pulse: Shows whether its loop comes round.
         last_turn: When the database last answered it, in seconds since 1970; None before it did.
 
     Raises:
@@ -100,10 +105,12 @@ class Consumer:
         leave_unknown: bool = False,
         app: str | None = None,
         memory_limit: int | None = None,
+        trouble: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._queue, self._shares, self._drain = queue, Shares(queues), drain
         self.places = places = check_int("concurrency", concurrency, 1, 1000)
         self.id = check_consumer(consumer_id or make_consumer_id())
+        self.pulse, self._presence = Pulse(), Presence(queue, self.id, trouble)
         self._turns = Turns(
             queue,
             self.id,
@@ -113,12 +120,26 @@ class Consumer:
             lease=lease,
             leave_unknown=leave_unknown,
             make_process=partial(_make_processes, queue, places, app, memory_limit),
+            pulse=self.pulse,
             ring=self._ring,
         )
         self._bell: Doorbell | None = None
         self._stops = 0
-        self._heartbeat = Deadline(0)
+        self._was_cut_short = False
+        self._failure: PersistentQError | None = None
         self.last_turn: float | None = None
+
+    def introduce(self) -> None:
+        """Report that this consumer is alive, as `run` does every few seconds: to be refused before anything else begins.
+
+        May be repeated.
+
+        Raises:
+            ConsumerAlive: another process that is alive has this id.
+            StorageError: the database failed.
+        """
+        with self.pulse.asking:
+            self._presence.report(self._shares.order)
 
     def stop(self) -> None:
         """Take no more jobs and let `run` return when the running ones ended; a second call gives them back at once.
@@ -139,9 +160,12 @@ class Consumer:
         return len(self._turns.hands)
 
     @property
-    def is_still_running(self) -> bool:
-        """Whether tasks run here; after `run`, those that did not end in time, whose jobs were given back."""
-        return bool(self._turns.hands)
+    def may_still_run(self) -> bool:
+        """Whether tasks run here; after `run`, whether code of tasks may run on whose jobs were given back.
+
+        A coroutine that was stopped may have left a thread behind, for which the interpreter waits as it ends.
+        """
+        return bool(self._turns.hands) or self._was_cut_short
 
     def run(self, burst: bool = False) -> None:
         """Work until `stop` is called; with `burst`, until no job is ready and none runs here.
@@ -149,21 +173,35 @@ class Consumer:
         A database that is locked, full or out of reach is waited for. Call it once per Consumer.
 
         Raises:
+            ConsumerAlive: another process that is alive has this id; if it was taken over while this one was frozen,
+                the jobs that run here are waited for first, as after `stop`.
+            StorageUnavailable: at the end, what there was to say of its jobs could not be stored; it leaves them to
+                their leases.
             StorageError: the database failed in a way that waiting does not mend.
         """
-        self._tell_start()
-        with self._queue.listen(self.id, self._shares.order) as self._bell:
-            rung = True
-            while not self._stops:
-                claimed = self._try_turn(look=rung)
-                if claimed is not None and self._turns.wants_another:
-                    rung = False
-                    continue
-                if burst and claimed == 0 and self._turns.is_idle:
-                    break
-                rung = self._bell.wait(self._pause(claimed), has_room=self._turns.has_place)
-            self._finish()
+        try:
+            with suppress(StorageUnavailable):
+                self.introduce()
+            self._tell_start()
+            with self._queue.listen(self.id, self._shares.order) as self._bell:
+                self._work(self._bell, burst)
+                self._finish()
+        finally:
+            self._presence.end()
         tell(events.CONSUMER_STOPPED, consumer=self.id)
+        if self._failure is not None:
+            raise self._failure
+
+    def _work(self, bell: Doorbell, burst: bool) -> None:
+        rung = True
+        while not self._stops:
+            claimed = self._try_turn(look=rung)
+            if claimed is not None and self._turns.wants_another:
+                rung = False
+                continue
+            if burst and claimed == 0 and self._turns.is_idle:
+                break
+            rung = bell.wait(self._pause(claimed), has_room=self._turns.has_place)
 
     def _tell_start(self) -> None:
         tell(
@@ -180,31 +218,36 @@ class Consumer:
         pause = min(POLL_S, self._turns.until_next())
         if claimed is None:
             return pause
-        for known in (self._queue.next_due(self._shares.order), self._queue.next_tick()):
-            if known is not None:
-                pause = min(pause, known.total_seconds())
+        with suppress(StorageUnavailable), self.pulse.asking:
+            for known in (self._queue.next_due(self._shares.order), self._queue.next_tick()):
+                if known is not None:
+                    pause = min(pause, known.total_seconds())
         return pause
 
     def _try_turn(self, *, look: bool = False) -> int | None:
         """Take a turn; return how many jobs were claimed, None if the database could not be used."""
+        self.pulse.beat()
         try:
+            self.introduce()
             if self._turns.takes_jobs:
-                self._report()
-                for job in self._queue.tick():
-                    tell_tick(self.id, job)
+                self._tick()
             claimed = self._turns.take(look=look)
         except StorageUnavailable as error:
             tell(events.CONSUMER_WAITING, consumer=self.id, error=str(error))
             return None
+        except ConsumerAlive as error:
+            self._failure = error
+            tell(events.CONSUMER_REPLACED, consumer=self.id, error=error.summary)
+            self.stop()
+            return None
         self.last_turn = time.time()
         return claimed
 
-    def _report(self) -> None:
-        if self._heartbeat.passed:
-            self._queue.heartbeat(
-                self.id, host=socket.gethostname(), pid=os.getpid(), queues=self._shares.order
-            )
-            self._heartbeat = Deadline(HEARTBEAT_S)
+    def _tick(self) -> None:
+        with self.pulse.asking:
+            enqueued = self._queue.tick()
+        for job in enqueued:
+            tell_tick(self.id, job)
 
     def _finish(self) -> None:
         """Give back what has not begun, wait for what runs, stop what still does, and say goodbye."""
@@ -213,14 +256,17 @@ class Consumer:
         tell(events.DRAIN_BEGUN, consumer=self.id, running=self.held)
         self._settle_until(Deadline(self._drain.total_seconds()), stops=2)
         if not self._turns.is_idle:
+            self._was_cut_short = True
             self._turns.stop_all()
             self._settle_until(Deadline(STOP_S), stops=3)
         given_back = self._turns.give_back_all()
         try:
             self._turns.take()
-            self._queue.retire(self.id)
         except StorageUnavailable as error:
+            self._failure = error
             tell(events.LEASES_LEFT, consumer=self.id, error=str(error))
+        with suppress(StorageUnavailable), self.pulse.asking:
+            self._presence.retire()
         self._turns.close()
         seconds = round(time.monotonic() - began, 6)
         tell(events.DRAIN_ENDED, consumer=self.id, given_back=given_back, seconds=seconds)
