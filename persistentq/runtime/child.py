@@ -105,13 +105,18 @@ class Child:
         try:
             tasks = self._prepare(plan)
         except BaseException as error:
-            if not isinstance(error, PersistentQError):
+            if error.__cause__ is not None or not isinstance(error, PersistentQError):
                 traceback.print_exc()
-            self._pipe.send(broken=describe(error))
+            self._pipe.send(broken=describe(error).message)
             return
         self._pipe.send(ready=read_memory()[1])
         while (message := self._inbox.get()) is not None:
-            self._answer(tasks, unpack_job(message["run"]))
+            try:
+                self._answer(tasks, unpack_job(message["run"]))
+            except OSError:
+                # The task has closed the pipe, as whoever closes every descriptor does.
+                traceback.print_exc()
+                os._exit(BROKEN)
 
     def _prepare(self, plan: Message) -> Tasks:
         sys.path[:] = plan["path"]

@@ -88,8 +88,8 @@ def reason_to_stop(run: Run) -> Exception:
     return JobInterrupted(f"the consumer stops and gives job {run.job.id} back")
 
 
-class Keeper(Thread):
-    """Keeps one child, which it starts when there is something to run, and replaces when that is needed.
+class Keeper:
+    """A thread that keeps one child, which it starts when there is something to run, and replaces when that is needed.
 
     Everything about the child happens in this thread, so that none is told or killed that is somebody else by now.
 
@@ -100,7 +100,6 @@ class Keeper(Thread):
     """
 
     def __init__(self, plan: Plan, starts: Starts, on_end: Callable[[Keeper, Ended], None]) -> None:
-        super().__init__(name="child-keeper", daemon=True)
         self._plan, self._starts, self._on_end = plan, starts, on_end
         self._given: SimpleQueue[Run | None] = SimpleQueue()
         self._bell, self._rope = socketpair()
@@ -108,6 +107,7 @@ class Keeper(Thread):
         self._rope.setblocking(False)
         self._child: ChildProcess | None = None
         self._is_closing = False
+        Thread(target=self._work, name="child-keeper", daemon=True).start()
 
     @property
     def is_warm(self) -> bool:
@@ -127,8 +127,7 @@ class Keeper(Thread):
         with suppress(OSError):  # woken already, or over
             self._rope.send(b"!")
 
-    def run(self) -> None:
-        """Run what is given until this is closed. The thread's body."""
+    def _work(self) -> None:
         try:
             while (run := self._next()) is not None:
                 self._on_end(self, self._end_of(run))
@@ -146,16 +145,13 @@ class Keeper(Thread):
             self._attend(None)
 
     def _end_of(self, run: Run) -> Ended:
-        try:
-            child = self._ready_child(run)
-        except NotStarted as problem:
-            if run.context.interruption is not None:
-                return Ended(run, None, reason_to_stop(run), 0.0)
-            return Ended(run, None, Failure("NotStarted", str(problem), None), 0.0, returned=True)
-        began = run.began = time.monotonic()
         error: Exception | Failure
         try:
-            return self._converse(child, run)
+            return self._converse(self._ready_child(run), run)
+        except NotStarted as problem:
+            if run.context.interruption is None:
+                return Ended(run, None, Failure("NotStarted", str(problem), None), 0.0, returned=True)
+            error = reason_to_stop(run)
         except Died as problem:
             how = self._drop(problem)
             is_ours = self._is_closing or run.context.interruption is not None
@@ -164,7 +160,7 @@ class Keeper(Thread):
             # Whatever is wrong here, the end of the run must be told, and nobody knows what its child does now.
             self._drop(Died("", at_once=True))
             error = problem
-        return Ended(run, None, error, time.monotonic() - began)
+        return Ended(run, None, error, _seconds_of(run))
 
     # --- a child for a run
 
@@ -191,9 +187,9 @@ class Keeper(Thread):
                 path = [str(entry) for entry in sys.path]
                 child.send(app=plan.app, url=plan.url, memory_limit=plan.memory_limit, path=path)
             for message in self._look(EARLY_S):
-                if "broken" in message:
-                    raise NotStarted(Failure(*message["broken"]).message)
-                child.is_ready, child.memory = True, int(message["ready"])
+                if "ready" not in message:
+                    raise NotStarted(str(message.get("broken")))
+                child.is_ready, child.memory = True, message["ready"]
                 self._starts.note_success()
             if child.patience.passed:
                 raise Died(f"it was not ready within {START_S:.0f} s", at_once=True)
@@ -213,6 +209,7 @@ class Keeper(Thread):
     def _converse(self, child: ChildProcess, run: Run) -> Ended:
         """Give the run to the child, and answer it until it tells the end."""
         child.jobs += 1
+        run.began = time.monotonic()
         child.send(run=pack_job(run.job))
         stages: Iterator[Deadline] = iter(())
         stage: Deadline | None = None
@@ -264,7 +261,7 @@ class Keeper(Thread):
         run.context.is_completed = answer.is_completed
         has_grown = answer.memory - child.memory > self._plan.recycle_growth
         child.is_spent |= answer.is_spent or has_grown or child.jobs >= self._plan.recycle_jobs
-        return Ended(run, result, error, time.monotonic() - (run.began or 0.0))
+        return Ended(run, result, error, _seconds_of(run))
 
     # --- the child
 
@@ -317,6 +314,10 @@ class Keeper(Thread):
             with suppress(Died):
                 self._child.send(end=True)
             self._drop(Died("it was let go"))
+
+
+def _seconds_of(run: Run) -> float:
+    return 0.0 if run.began is None else time.monotonic() - run.began
 
 
 def _renew(run: Run | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from threading import Lock
@@ -9,7 +10,9 @@ from threading import Lock
 from persistentq.checks import check_int
 from persistentq.runtime.executor import Ended, Executor, Run
 from persistentq.runtime.keeper import Keeper, Plan, Starts, reason_to_stop
+from persistentq.text import safe
 
+LOG = logging.getLogger("persistentq.consumer")
 MIB = 1024 * 1024
 
 
@@ -91,9 +94,16 @@ class ProcessExecutor(Executor):
             return warm
         if len(self._keepers) == self._number:
             return None
-        made = Keeper(self._plan, self._starts, self._hear_end)
+        try:
+            made = Keeper(self._plan, self._starts, self._hear_end)
+        except (OSError, RuntimeError) as error:
+            if not self._keepers:
+                raise
+            # No descriptor or thread is to be had: what is there must do.
+            LOG.warning("no more than %d child processes can be kept: %s", len(self._keepers), safe(error))
+            self._number = len(self._keepers)
+            return None
         self._keepers.append(made)
-        made.start()
         return made
 
     def _hear_end(self, keeper: Keeper, ended: Ended) -> None:

@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 RUN_ON = {
+    "executors.md": ["sqlite"],
     "index.md": [],
     "postgresql.md": ["postgresql"],
     "schedules.md": ["sqlite", "postgresql"],
