@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from persistentq.interface import PersistentQInterface
+    from persistentq.telemetry.tracing import JobSpan
 
 
 class Interruption(Enum):
@@ -242,9 +244,9 @@ def find_current_job() -> JobContext | None:
 
 
 class running:  # noqa: N801 - reads as a statement: with running(context)
-    """Makes `context` that of the code within the block, in its thread or coroutine; its time begins."""
+    """Makes `context` that of the code within the block, in its thread or coroutine; its time begins, and its span."""
 
-    __slots__ = ("_context", "_token")
+    __slots__ = ("_context", "_span", "_token")
 
     def __init__(self, context: JobContext) -> None:
         self._context = context
@@ -252,6 +254,13 @@ class running:  # noqa: N801 - reads as a statement: with running(context)
     def __enter__(self) -> None:
         self._context.begin()
         self._token: Token[JobContext] = _current.set(self._context)
+        self._span: JobSpan | None = None
+        if "opentelemetry.trace" in sys.modules:
+            from persistentq.telemetry.tracing import JobSpan
 
-    def __exit__(self, *_: object) -> None:
+            self._span = JobSpan(self._context)
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if self._span is not None:
+            self._span.end(error)
         _current.reset(self._token)

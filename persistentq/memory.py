@@ -35,6 +35,7 @@ from persistentq.memory_schedules import MemorySchedules
 from persistentq.memory_waiting import MemoryWaiting
 from persistentq.payload import decode_args, decode_result, encode_args
 from persistentq.settlement import Settlement, Turn, Verb
+from persistentq.telemetry.tracing import with_trace
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -57,7 +58,7 @@ class PersistentQMemory(MemoryWaiting, MemorySchedules, MemoryLog):
     ) -> list[Job]:
         self._refuse(session)
         with self._lock:
-            ready = [(new, _copied(new.args), _copied(new.metadata, "metadata")) for new in jobs]
+            ready = [(new, _copied(new.args), _copied(with_trace(new.metadata), "metadata")) for new in jobs]
             return [self._add(new, args, metadata) for new, args, metadata in ready]
 
     def _refuse(self, session: object) -> None:

@@ -65,9 +65,8 @@ async def run_in_loop(run: Run) -> Ended:
     run.began = began = time.monotonic()
     try:
         run.context.check()
-        call = run.task.bind(run.job.args)
         with running(run.context):
-            result = call()
+            result = run.task.bind(run.job.args)()
             if inspect.isawaitable(result):
                 result = await result
     except BaseException as error:

@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from persistentq.job import Job
-from persistentq.outcomes import JobTimedOut
 from persistentq.settlement import Settlement, Verb
 from persistentq.telemetry import events
-from persistentq.telemetry.events import Event, is_heard, tell
-
-_EVENTS = {
-    Verb.COMPLETE: events.JOB_DONE,
-    Verb.FAIL: events.JOB_FAILED,
-    Verb.SNOOZE: events.JOB_SNOOZED,
-    Verb.RELEASE: events.JOB_GIVEN_BACK,
-    Verb.CANCEL: events.JOB_CANCELLED,
-}
+from persistentq.telemetry.events import event_of, is_heard, tell
 
 
 class Words:
@@ -53,7 +44,7 @@ def tell_end(word: Settlement, seconds: float) -> None:
     Args:
         seconds: How long the job's code ran.
     """
-    event = _event_of(word)
+    event = event_of(word)
     if not is_heard(event):
         return
     job, failure = word.job, word.failure
@@ -102,9 +93,3 @@ def tell_tick(consumer: str, job: Job) -> None:
         task=job.task,
         queue=job.queue,
     )
-
-
-def _event_of(word: Settlement) -> Event:
-    if word.failure is not None and word.failure.type == JobTimedOut.__name__:
-        return events.JOB_TIMED_OUT
-    return _EVENTS[word.verb]

@@ -57,9 +57,8 @@ def run_here(run: Run) -> Ended:
     run.began = began = time.monotonic()
     try:
         run.context.check()
-        call = run.task.bind(run.job.args)
         with running(run.context):
-            result = call()
+            result = run.task.bind(run.job.args)()
             if run.task.is_async:
                 import asyncio
 

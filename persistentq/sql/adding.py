@@ -14,6 +14,7 @@ from persistentq.sql.models import EPOCH, MICROSECOND
 from persistentq.sql.prepared import Prepared, Statements, as_arrays
 from persistentq.sql.rows import enqueued_job, from_driver
 from persistentq.sql.statements import JOB_TYPES, OPTIONAL
+from persistentq.telemetry.tracing import with_trace
 
 PLAIN = 9
 """How many values describe a new job without any optional one."""
@@ -41,8 +42,8 @@ def row_values(new: NewJob, max_attempts: int, large_args: int | None) -> dict[s
         values["unique_key"] = new.unique_key
     if new.tags:
         values["tags"] = f",{','.join(new.tags)},"
-    if new.metadata:
-        values["extra"] = encode_args(new.metadata, "metadata")
+    if metadata := with_trace(new.metadata):
+        values["extra"] = encode_args(metadata, "metadata")
     if new.backoff is not None:
         values["backoff_base_us"] = new.backoff.base // MICROSECOND
         values["backoff_cap_us"] = new.backoff.cap // MICROSECOND

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from persistentq.outcomes import JobTimedOut
+from persistentq.settlement import Settlement, Verb
 from persistentq.text import safe
 
 LOG = logging.getLogger("persistentq.events")
@@ -32,6 +34,11 @@ class Event:
     level: int
     text: str
     facts: tuple[str, ...]
+
+    @property
+    def outcome(self) -> str:
+        """Of an attempt's end: how it ended, in one word: `job timed out` is `timed_out`."""
+        return self.name.removeprefix("job ").replace(" ", "_")
 
 
 Facts = Mapping[str, Any]
@@ -78,6 +85,12 @@ CONSUMER_WAITING = Event(
     "consumer waiting", logging.WARNING, "%(consumer)s waits: %(error)s", ("consumer", "error")
 )
 CONSUMER_STOPPED = Event("consumer stopped", logging.INFO, "%(consumer)s stopped", ("consumer",))
+CONSUMER_REPLACED = Event(
+    "consumer replaced",
+    logging.ERROR,
+    "%(consumer)s stops, as another has its id: %(error)s",
+    ("consumer", "error"),
+)
 DRAIN_BEGUN = Event(
     "drain begun",
     logging.INFO,
@@ -155,6 +168,7 @@ EVENTS = (
     CONSUMER_STARTED,
     CONSUMER_WAITING,
     CONSUMER_STOPPED,
+    CONSUMER_REPLACED,
     DRAIN_BEGUN,
     DRAIN_ENDED,
     LEASES_LEFT,
@@ -172,6 +186,29 @@ EVENTS = (
     JOB_ENQUEUED,
     ENQUEUE_FAILED,
 )
+
+ENDS = {
+    Verb.COMPLETE: JOB_DONE,
+    Verb.FAIL: JOB_FAILED,
+    Verb.SNOOZE: JOB_SNOOZED,
+    Verb.RELEASE: JOB_GIVEN_BACK,
+    Verb.CANCEL: JOB_CANCELLED,
+}
+
+
+def event_of(word: Settlement | None, *, is_completed: bool = False) -> Event:
+    """Return how an attempt has ended, by the consumer's word on it.
+
+    Args:
+        word: None if there is nothing to say of the job.
+        is_completed: Whether that is so because the job is done already.
+    """
+    if word is None:
+        return JOB_DONE if is_completed else JOB_LOST
+    if word.failure is not None and word.failure.type == JobTimedOut.__name__:
+        return JOB_TIMED_OUT
+    return ENDS[word.verb]
+
 
 _listeners: list[Listener] = []
 
