@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from persistentq import Backoff, Consumer, Job, JobStatus, Outcome, PersistentQSQLAlchemy
-from persistentq.job import FINISHED
-from tests.runtime.process_bench import APP, PATIENCE_S, is_alive, pids_in, until
+from persistentq import Backoff, Consumer, JobStatus, Outcome, PersistentQSQLAlchemy
+from tests.runtime.conftest import ended, running
+from tests.runtime.process_bench import APP, is_alive, pids_in, until
 from tests.runtime.process_tasks import DEATHS, PROCESS_TASKS
 
 AT_ONCE = Backoff(timedelta(0), timedelta(0))
@@ -26,32 +25,9 @@ def queue(tmp_path: Path) -> Iterator[PersistentQSQLAlchemy]:
         yield made
 
 
-@contextmanager
-def consuming(queue: PersistentQSQLAlchemy, **settings: Any) -> Iterator[Consumer]:
+def consuming(queue: PersistentQSQLAlchemy, **settings: Any) -> AbstractContextManager[Consumer]:
     """Run a consumer in a thread until the end of the block."""
-    consumer = Consumer(queue, **{"concurrency": 2, "tasks": PROCESS_TASKS, "app": APP, **settings})
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            consumer.run()
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield consumer
-    finally:
-        consumer.stop()
-        thread.join(PATIENCE_S)
-    assert not thread.is_alive()
-    assert failed == []
-
-
-def ended(queue: PersistentQSQLAlchemy, job: Job) -> Job:
-    assert until(lambda: queue.get_job(job.id).status in FINISHED), queue.get_job(job.id)
-    return queue.get_job(job.id)
+    return running(Consumer(queue, **{"concurrency": 2, "tasks": PROCESS_TASKS, "app": APP, **settings}))
 
 
 def test_a_task_that_holds_the_interpreter_for_longer_than_the_lease_keeps_its_job(
