@@ -19,6 +19,7 @@ from ._jobs import list_jobs
 from ._migrate import migrate
 from ._monitor import monitor_activity
 from ._render import to_json
+from ._schedules import SCHEDULE_COMMANDS
 from ._show import show
 from ._terminal import error_record, say
 
@@ -27,7 +28,7 @@ PROGRAM = "python -m admin.admin" if __package__ == "admin" else "persistentq ad
 app = make_app(
     "Look at the jobs of the queue, and act on them.",
     "Exit codes: 0 done (or nothing found), 1 failed, 2 wrong call or refused, 3 partly done, "
-    "4 database missing, locked or of another version, 5 no such job, 130 interrupted.",
+    "4 database missing, locked or of another version, 5 no such job or schedule, 130 interrupted.",
 )
 
 COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
@@ -46,10 +47,19 @@ COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
 )
 _WANTS_JSON = re.compile(r"(^| )(-o|--output)[ =]?jsonl?( |$)")
 
-for function, example in COMMANDS:
+schedules = make_app("Look at the schedules, which enqueue jobs again and again, and change them.")
+
+
+def _epilog(example: str) -> str:
     # \b: the lines stand as they are.
-    epilog = f"\b\nExample:\n  {PROGRAM} {example.format(program=PROGRAM)}"
-    app.command(function.__name__.replace("_", "-"), epilog=epilog)(function)
+    return f"\b\nExample:\n  {PROGRAM} {example.format(program=PROGRAM)}"
+
+
+for function, example in COMMANDS:
+    app.command(function.__name__.replace("_", "-"), epilog=_epilog(example))(function)
+for name, (function, example) in SCHEDULE_COMMANDS.items():
+    schedules.command(name, epilog=_epilog(f"schedules {example}"))(function)
+app.add_typer(schedules, name="schedules")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from persistentq.checks import MAX_LIMIT, check_int, check_schedule
 from persistentq.errors import InvalidArgument
 from persistentq.job import NewJob
 from persistentq.payload import decode_args, encode_args
-from persistentq.rhythm import Rhythm, read_rhythm
+from persistentq.rhythm import Rhythm, find_zone, read_rhythm
 
 ON_TIME = timedelta(minutes=1)
 """How late a tick may be without being taken for missed."""
@@ -109,6 +109,22 @@ class Schedule:
             tags=self.tags,
             metadata={"schedule": self.name, "tick": tick.astimezone(UTC).isoformat()},
         )
+
+    def in_words(self) -> str:
+        """Say in English when it ticks.
+
+        Raises:
+            InvalidArgument: its expression or zone cannot be read any more.
+        """
+        return f"{read_rhythm(self.expression, self.zone).in_words()}, {self.zone}"
+
+    def local(self, tick: datetime) -> datetime:
+        """Return a moment as the clocks of its zone show it.
+
+        Raises:
+            InvalidArgument: its zone is not known any more.
+        """
+        return tick.astimezone(find_zone(self.zone))
 
     def preview(self, after: datetime, count: int = 10) -> list[datetime]:
         """Return the next `count` ticks after a moment, 1 to 1000 of them, in UTC.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, null, select
+from sqlalchemy import BigInteger, and_, case, null, select, type_coerce
 
 from persistentq.checks import check_limit, check_schedule
 from persistentq.errors import InvalidArgument, ScheduleNotFound
@@ -13,16 +14,18 @@ from persistentq.failure import describe
 from persistentq.job import Job, NewJob
 from persistentq.payload import decode_args, encode_args
 from persistentq.schedule import TRIED_AGAIN_AFTER, CatchUp, Schedule, ScheduleInfo, plan
-from persistentq.sql.models import ScheduleRow
-from persistentq.sql.operators import Operators
+from persistentq.sql.claiming import Claiming
+from persistentq.sql.models import MICROSECOND, ScheduleRow
+from persistentq.sql.prepared import Prepared
 from persistentq.sql.rows import UNDECODABLE
+from persistentq.sql.statements import NOW, as_number
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
     from sqlalchemy.orm import Session
 
 
-class Schedules(Operators):
+class Schedules(Claiming):
     """What may be done with schedules; see PersistentQInterface."""
 
     def put_schedule(self, schedule: Schedule) -> ScheduleInfo:
@@ -101,9 +104,13 @@ class Schedules(Operators):
             return [job for job in jobs if not job.duplicate]
 
     def next_tick(self) -> timedelta | None:
-        with self._orm(read_only=True) as session:
-            soonest = session.scalars(soonest_look()).first()
-            return None if soonest is None else max(soonest - self._clock(session), timedelta(0))
+        # Asked at every turn of every consumer, so in the quickest way there is.
+        rows = self._run(lambda cursor: cursor.rows(self._until_look, {}), single=True)
+        return max(rows[0][0], 0) * MICROSECOND if rows else None
+
+    @cached_property
+    def _until_look(self) -> Prepared:
+        return Prepared(until_look(), self._engine.dialect)
 
 
 def due(now: datetime, limit: int) -> Select[Any]:
@@ -114,10 +121,12 @@ def due(now: datetime, limit: int) -> Select[Any]:
     )
 
 
-def soonest_look() -> Select[Any]:
-    """When a schedule must be looked at next."""
-    waiting = select(ScheduleRow.look_at).where(ScheduleRow.look_at.is_not(None))
-    return waiting.order_by(ScheduleRow.look_at).limit(1)
+def until_look() -> Select[int]:
+    """How long until a schedule must be looked at: in microseconds, negative if it should have been; or no row."""
+    waiting = select(type_coerce(ScheduleRow.look_at, BigInteger) - NOW).where(
+        ScheduleRow.look_at.is_not(None)
+    )
+    return waiting.order_by(ScheduleRow.look_at).limit(as_number(1)).offset(as_number(0))
 
 
 def _move_on(row: ScheduleRow, now: datetime, room: int) -> list[tuple[datetime, NewJob]]:
