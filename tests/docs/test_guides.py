@@ -14,11 +14,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 RUN_ON = {
+    "executors.md": ["sqlite"],
     "index.md": [],
     "postgresql.md": ["postgresql"],
     "schedules.md": ["sqlite", "postgresql"],
     "sqlite.md": ["sqlite"],
     "transactions.md": ["sqlite", "postgresql"],
+    "waiting.md": ["sqlite", "postgresql"],
 }
 
 
