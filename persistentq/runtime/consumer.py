@@ -130,7 +130,7 @@ class Consumer:
         self.last_turn: float | None = None
 
     def introduce(self) -> None:
-        """Report that this consumer is alive, as `run` does every few seconds: to be refused before anything else begins.
+        """Report that this consumer is alive, as `run` does every few seconds: to be refused before all else begins.
 
         May be repeated.
 

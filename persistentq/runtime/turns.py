@@ -16,6 +16,7 @@ from persistentq.runtime.hands import Hands
 from persistentq.runtime.holder import LocalHolder
 from persistentq.runtime.pace import Pace
 from persistentq.runtime.places import Places
+from persistentq.runtime.pulse import Pulse
 from persistentq.runtime.reports import Words, tell_end, tell_lost
 from persistentq.runtime.shares import Shares
 from persistentq.settlement import Settlement, Turn, word_for
@@ -41,6 +42,7 @@ class Turns:
         lease: How long a job stays ours when we fall silent.
         leave_unknown: Whether to leave jobs of unknown tasks to others.
         make_process: Makes the executor for tasks that want processes of their own.
+        pulse: Shows when the database is asked.
         ring: Wakes the thread that takes the turns, from any other.
 
     Attributes:
@@ -59,8 +61,10 @@ class Turns:
         lease: timedelta,
         leave_unknown: bool,
         make_process: Make,
+        pulse: Pulse,
         ring: Callable[[], None],
     ) -> None:
+        self._asking = pulse.asking
         self._queue, self._consumer, self._shares = queue, consumer, shares
         self._tasks, self._lease, self._leave_unknown, self._ring = tasks, lease, leave_unknown, ring
         self._pace, self._places, self.hands = Pace(places), Places(places), Hands()
@@ -117,15 +121,16 @@ class Turns:
         if not (self._words or renew or watch or room):
             self._has_room = False
             return 0
-        turn = self._queue.turn(
-            self._consumer,
-            settled=self._words.unheard,
-            held=self.hands.held() if renew else (),
-            watch=watch,
-            queues=self._shares.order,
-            limit=room,
-            lease=self._lease,
-        )
+        with self._asking:
+            turn = self._queue.turn(
+                self._consumer,
+                settled=self._words.unheard,
+                held=self.hands.held() if renew else (),
+                watch=watch,
+                queues=self._shares.order,
+                limit=room,
+                lease=self._lease,
+            )
         if renew:
             self._renewal = Deadline(self._lease.total_seconds() / 3)
         if watch:
@@ -205,9 +210,10 @@ class Turns:
 
     def _write_notes(self) -> None:
         # Before the words on their jobs: what was logged last is then there when the job is done.
-        while self._noted:
-            self._noted[0].write_notes()
-            self._noted.popleft()
+        with self._asking:
+            while self._noted:
+                self._noted[0].write_notes()
+                self._noted.popleft()
 
     def _stop_overdue(self) -> None:
         for run in self.hands.overdue():
