@@ -19,7 +19,8 @@ PersistentQError                      .summary .hint .exit_code
 │   └── LeaseLost                     .consumer .attempt
 ├── ConsumerNotFound                  .consumer
 ├── ConsumerAlive                     .consumer .host .pid .since
-└── ScheduleNotFound                  .name
+├── ScheduleNotFound                  .name
+└── ExtraMissing                      .needs .extra
 ```
 
 A message is one line: the subject, the values, and after `; ` the remedy. Front ends print the two halves as
@@ -385,3 +386,27 @@ class ScheduleNotFound(PersistentQError):
     def hint(self) -> str:
         """How to find names."""
         return "`schedules list` shows the names that exist"
+
+
+class ExtraMissing(PersistentQError):
+    """A package that not everybody needs is not installed.
+
+    Attributes:
+        what: What cannot be done.
+        needs: The name by which the package is imported.
+        extra: The extra of this library that brings it.
+    """
+
+    def __init__(self, what: str, needs: str, extra: str) -> None:
+        super().__init__(what, needs, extra)
+        self.what, self.needs, self.extra = what, needs, extra
+
+    @property
+    def summary(self) -> str:
+        """Names what cannot be done, and the package."""
+        return f"{self.what} need {self.needs}, which is not installed"
+
+    @property
+    def hint(self) -> str:
+        """How to install it."""
+        return f"pip install 'persistentq[{self.extra}]'"

@@ -294,18 +294,21 @@ class ConsumerInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueInfo:
-    """One queue: how many jobs it has in each status, and its pause.
+    """One queue: how many jobs it has in each status, how long they wait, and its pause.
 
     Attributes:
         counts: Statuses without jobs are absent.
         is_paused: No job of it is handed out now.
         paused_until: When the pause ends by itself; None for never, and for a queue that is not paused.
+        oldest_pending: For how long the job has been ready that has been so the longest, by the database's clock; None
+            if none is pending.
     """
 
     name: str
     counts: Mapping[JobStatus, int]
     is_paused: bool
     paused_until: datetime | None = None
+    oldest_pending: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,16 @@ class MemoryReaders(PersistentQInterface):
     def _queue_info(self, name: str, counts: Mapping[JobStatus, int]) -> QueueInfo:
         is_paused = self._is_paused(name)
         until = self._pauses[name] if is_paused else None
-        return QueueInfo(name=name, counts=counts, is_paused=is_paused, paused_until=until)
+        ready_since = [
+            job.run_at for job in self._jobs.values() if job.queue == name and job.status == JobStatus.PENDING
+        ]
+        return QueueInfo(
+            name=name,
+            counts=counts,
+            is_paused=is_paused,
+            paused_until=until,
+            oldest_pending=self._now() - min(ready_since) if ready_since else None,
+        )
 
     def _is_paused(self, name: str) -> bool:
         if name not in self._pauses:

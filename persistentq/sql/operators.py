@@ -14,7 +14,7 @@ from persistentq.selection import StatusFilter, check_pause, check_retention, ch
 from persistentq.sql import statements
 from persistentq.sql.hints import telling
 from persistentq.sql.models import LISTED, MICROSECOND, JobRow, PauseRow
-from persistentq.sql.readers import Readers, queue_info
+from persistentq.sql.readers import Readers
 from persistentq.sql.rows import to_job
 from persistentq.sql.settling import finish, give_back, note, operable_row, wait
 
@@ -114,12 +114,11 @@ class Operators(Readers):
                 row = PauseRow(queue=name, paused_at=now)
                 session.add(row)
             row.paused_until = None if span is None else now + span
-        return queue_info(name, self.count_jobs().get(name, {}), row, now)
+        return self._info_of(name)
 
     @telling
     def resume_queue(self, queue: str) -> QueueInfo:
         name = check_queue(queue)
         with self._orm() as session:
             session.execute(delete(PauseRow).where(PauseRow.queue == name))
-            now = self._clock(session)
-        return queue_info(name, self.count_jobs().get(name, {}), None, now)
+        return self._info_of(name)

@@ -29,6 +29,7 @@ from persistentq.sql.models import (
     EPOCH,
     LISTED,
     MICROSECOND,
+    READY,
     READY_ORDER,
     AttemptRow,
     ConsumerRow,
@@ -38,6 +39,12 @@ from persistentq.sql.models import (
 )
 from persistentq.sql.rows import current_attempt, to_attempt, to_job
 from persistentq.sql.transactions import Transactions
+
+OLDEST = [
+    select(JobRow.queue, func.min(JobRow.run_at)).where(READY, of).group_by(JobRow.queue)
+    for of in (JobRow.reserved_for.is_(None), JobRow.reserved_for.is_not(None))
+]
+"""Since when the oldest ready job of each queue is ready."""
 
 ORDER = {status.value: number for number, status in enumerate(JobStatus)}
 
@@ -94,11 +101,21 @@ class Readers(Transactions, PersistentQInterface):
         counts = self.count_jobs()
         with self._orm(read_only=True) as session:
             pauses = {row.queue: row for row in session.scalars(select(PauseRow))}
+            # A reserved job may be the oldest; each select is answered from an index of its own.
+            ready = [row for oldest in OLDEST for row in session.execute(oldest)]
             now = self._clock(session)
+        since: dict[str, datetime] = {}
+        for name, run_at in ready:
+            since[name] = min(run_at, since.get(name, run_at))
         return [
-            queue_info(name, counts.get(name, {}), pauses.get(name), now)
+            _queue_info(name, counts.get(name, {}), pauses.get(name), since.get(name), now)
             for name in sorted({*counts, *pauses})
         ]
+
+    def _info_of(self, queue: str) -> QueueInfo:
+        """Return what is known of a queue, be there anything in it or not."""
+        known = {info.name: info for info in self.list_queues()}
+        return known.get(queue) or QueueInfo(name=queue, counts={}, is_paused=False)
 
     def list_consumers(self) -> list[ConsumerInfo]:
         busy = select(JobRow.consumer, func.count()).where(JobRow.status == JobStatus.PROCESSING)
@@ -142,13 +159,19 @@ class Readers(Transactions, PersistentQInterface):
         ]
 
 
-def queue_info(
-    name: str, counts: Mapping[JobStatus, int], pause: PauseRow | None, now: datetime
+def _queue_info(
+    name: str, counts: Mapping[JobStatus, int], pause: PauseRow | None, ready: datetime | None, now: datetime
 ) -> QueueInfo:
     """Return what is known of a queue; a pause whose time has passed is none."""
     until = pause.paused_until if pause is not None else None
     is_paused = pause is not None and (until is None or until > now)
-    return QueueInfo(name=name, counts=counts, is_paused=is_paused, paused_until=until if is_paused else None)
+    return QueueInfo(
+        name=name,
+        counts=counts,
+        is_paused=is_paused,
+        paused_until=until if is_paused else None,
+        oldest_pending=None if ready is None else now - ready,
+    )
 
 
 def _bucket(moment: Any, start: datetime, step: timedelta) -> Label[int]:

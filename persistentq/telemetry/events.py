@@ -19,7 +19,7 @@ from persistentq.text import safe
 LOG = logging.getLogger("persistentq.events")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Event:
     """Something that happens.
 
@@ -34,6 +34,11 @@ class Event:
     level: int
     text: str
     facts: tuple[str, ...]
+
+    @property
+    def is_end(self) -> bool:
+        """Whether it is the end of an attempt."""
+        return "attempt" in self.facts
 
     @property
     def outcome(self) -> str:
@@ -149,7 +154,10 @@ DOORBELL_FALLBACK = Event(
     ("location", "error"),
 )
 METRICS_SERVED = Event(
-    "metrics served", logging.INFO, "metrics are at http://%(address)s/metrics", ("address",)
+    "metrics served",
+    logging.INFO,
+    "%(consumer)s serves metrics at http://%(address)s/metrics",
+    ("consumer", "address"),
 )
 LISTENER_FAILED = Event(
     "listener failed", logging.ERROR, "%(listener)s failed: %(error)s", ("listener", "error")

@@ -313,6 +313,37 @@ def test_counts_by_queue_and_status(queue: PersistentQInterface) -> None:
     assert queue.count_jobs() == {"all": dict.fromkeys(JobStatus, 1), "mail": {JobStatus.PENDING: 1}}
 
 
+def test_a_queue_tells_how_long_its_oldest_ready_job_waits(
+    queue: PersistentQInterface, let_pass: LetPass
+) -> None:
+    """Whatever its priority, and whoever it is reserved for."""
+
+    def oldest(name: str) -> float | None:
+        (info,) = [info for info in queue.list_queues() if info.name == name]
+        return None if info.oldest_pending is None else info.oldest_pending.total_seconds()
+
+    first = queue.enqueue("t", queue="a")
+    queue.enqueue("t", queue="later", delay=timedelta(hours=1))
+    let_pass(30)
+    second = queue.enqueue("t", queue="a", priority=9)
+    let_pass(10)
+    queue.enqueue("t", queue="b")
+    assert oldest("a") == pytest.approx(40, abs=5)
+    assert oldest("b") == pytest.approx(0, abs=5)
+    assert oldest("later") is None
+    queue.cancel(first.id)
+    assert oldest("a") == pytest.approx(10, abs=5)
+    queue.assign_job(second.id, "c")
+    assert oldest("a") == pytest.approx(10, abs=5)
+    assert queue.pause_queue("a").oldest_pending == pytest.approx(
+        timedelta(seconds=10), abs=timedelta(seconds=5)
+    )
+    (job,) = queue.resume_queue("a") and queue.dequeue("c", ["a"])
+    queue.complete(job)
+    assert oldest("a") is None
+    assert queue.resume_queue("nobody.s").oldest_pending is None
+
+
 def test_activity_counts_what_ended(queue: PersistentQInterface, let_pass: LetPass) -> None:
     put(queue, JobStatus.DONE)
     put(queue, JobStatus.FAILED)

@@ -55,7 +55,7 @@ def test_every_public_method_is_described(pages: dict[str, str]) -> None:
     contract = {name for name in dir(persistentq.PersistentQInterface) if not name.startswith("_")}
     assert described["PersistentQInterface"] == contract
     assert described["PersistentQSQLAlchemy"] == {"engine"}
-    assert described["Consumer"] == {"run", "stop", "may_still_run"}
+    assert described["Consumer"] == {"run", "stop", "introduce", "held", "may_still_run"}
     assert described["ConsumerInfo"] == {"is_alive"}
 
 
