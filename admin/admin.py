@@ -18,6 +18,7 @@ from ._delete import delete_db_jobs, delete_job_files
 from ._jobs import list_jobs
 from ._migrate import migrate
 from ._monitor import monitor_activity
+from ._preflight import preflight
 from ._render import to_json
 from ._schedules import SCHEDULE_COMMANDS
 from ._show import show
@@ -28,7 +29,8 @@ PROGRAM = "python -m admin.admin" if __package__ == "admin" else "persistentq ad
 app = make_app(
     "Look at the jobs of the queue, and act on them.",
     "Exit codes: 0 done (or nothing found), 1 failed, 2 wrong call or refused, 3 partly done, "
-    "4 database missing, locked or of another version, 5 no such job or schedule, 130 interrupted.",
+    "4 database missing, locked or of another version, 5 no such job or schedule, 6 new code does not fit, "
+    "130 interrupted.",
 )
 
 COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
@@ -44,6 +46,7 @@ COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
     (stats, "stats --output json"),
     (monitor_activity, "monitor-activity --interval 5"),
     (migrate, "migrate"),
+    (preflight, "preflight --app shop:tasks"),
 )
 _WANTS_JSON = re.compile(r"(^| )(-o|--output)[ =]?jsonl?( |$)")
 

@@ -41,6 +41,9 @@ PROGRAMS = {
     "producer": Program("make files and enqueue a job for each"),
 }
 
+SHORT = {"preflight": "check new code against every unfinished job: `admin preflight`"}
+"""Commands of `admin` that are programs of their own to those who deploy."""
+
 OPS_HELP = """\
 usage: persistentq ops
 
@@ -68,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if first in {"-V", "--version"}:
         sys.stdout.write(f"persistentq {metadata.version('persistentq')}\n")
         return 0
+    if first in SHORT:
+        return _start("admin", arguments)
     if first not in PROGRAMS:
         what = f"no such program: {first!r}" if first else "name a program"
         return _refuse(what, "persistentq --help lists them", EXIT_USAGE)
@@ -103,7 +108,8 @@ def _become_streamlit(script: Path, arguments: list[str]) -> NoReturn:
 
 
 def _usage() -> str:
-    lines = [f"  {name:<10}{program.summary}" for name, program in PROGRAMS.items()]
+    summaries = {name: program.summary for name, program in PROGRAMS.items()} | SHORT
+    lines = [f"  {name:<10} {summary}" for name, summary in summaries.items()]
     return "\n".join(
         [
             "usage: persistentq PROGRAM [ARGUMENT]...",

@@ -43,6 +43,9 @@ def test_every_example_does_something(
     store: PersistentQInterface, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop.py").write_text(
+        "from persistentq import Tasks\ntasks = Tasks()\ntasks.add('x', lambda: None)\n"
+    )
     store.enqueue_many([NewJob("x")] * 10)
     store.mark_failed(10, "for the test")
     store.heartbeat("consumer_00", host="box", pid=1, queues=["default"])
