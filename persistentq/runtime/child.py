@@ -93,6 +93,7 @@ class Child:
         self._replies: SimpleQueue[Message] = SimpleQueue()
         self._asking, self._asked = threading.Lock(), 0
         self._url: str | None = None
+        self._memory_limit: int | None = None
         self._run: Run | None = None
         self._is_stopped = self._is_stoppable = self._is_sending = False
         self._halt: Callable[[], object] | None = None
@@ -120,10 +121,10 @@ class Child:
 
     def _prepare(self, plan: Message) -> Tasks:
         sys.path[:] = plan["path"]
-        self._url = plan["url"]
+        self._url, self._memory_limit = plan["url"], plan["memory_limit"]
         tasks = load_app(plan["app"])
-        if plan["memory_limit"] is not None:
-            _limit_memory(plan["memory_limit"])
+        if self._memory_limit is not None:
+            _limit_memory(self._memory_limit)
         return tasks
 
     # --- one job
@@ -149,8 +150,12 @@ class Child:
                 error = NoRetry(f"the task's result cannot be stored: {refused.summary}")
         with suppress(OSError, ValueError, AttributeError):
             sys.stdout.flush()
-        packed = None if error is None else pack_error(error, job)
+        # It may hold on to much of what it has, so it runs nothing more.
         is_spent = isinstance(error, MemoryError)
+        if isinstance(error, MemoryError) and self._memory_limit is not None:
+            why = f"the worker died: its memory limit of {self._memory_limit} bytes was reached"
+            error = describe(error)._replace(message=why)
+        packed = None if error is None else pack_error(error, job)
         answer = Answer(job.id, job.attempt, text, packed, context.is_completed, read_memory()[1], is_spent)
         self._pipe.send(answer=answer)
 

@@ -297,7 +297,11 @@ def test_the_memory_limit_ends_only_the_job_that_meets_it(make_bench: Callable[.
     first = bench.result_of("take", mib=100)
     error = bench.run("take", mib=2000).error
     assert isinstance(error, Failure)
-    assert error.type == "MemoryError"
+    assert (error.type, error.message) == (
+        "MemoryError",
+        "the worker died: its memory limit of 1073741824 bytes was reached",
+    )
+    assert "process_tasks.py" in (error.traceback or "")
     assert bench.result_of("take", mib=100) != first
 
 

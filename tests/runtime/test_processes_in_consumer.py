@@ -63,6 +63,15 @@ def test_poison_ends_failed_with_the_reason_and_harms_no_neighbour(
         assert (ended(queue, held).status, ended(queue, held).attempt) == (JobStatus.DONE, 1)
 
 
+def test_a_job_that_always_meets_the_memory_limit_ends_failed(queue: PersistentQSQLAlchemy) -> None:
+    """G3, for the gentlest of deaths."""
+    job = queue.enqueue("take", {"mib": 2000}, max_attempts=2, backoff=AT_ONCE)
+    with consuming(queue, memory_limit=2**30):
+        failed = ended(queue, job)
+    assert (failed.status, failed.attempt) == (JobStatus.FAILED, 2)
+    assert (failed.error or "").startswith("the worker died: its memory limit of 1073741824 bytes")
+
+
 def test_a_timeout_stops_the_code(queue: PersistentQSQLAlchemy, tmp_path: Path) -> None:
     job = queue.enqueue("limited", {"mark": str(tmp_path / "mark")}, max_attempts=1)
     with consuming(queue):
