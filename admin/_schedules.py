@@ -205,7 +205,7 @@ def preview(
     else:
         with open_queue(create=False) as store:
             info = store.get_schedule(name)
-        schedule, ticks = info.schedule, info.preview(count)
+        schedule, ticks = info.schedule, info.preview(clock.now(), count)
     if may_talk(output or "text"):
         say(f"{schedule.in_words()}:")
     listing = Listing(

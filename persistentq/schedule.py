@@ -165,13 +165,17 @@ class ScheduleInfo:
         """Whether it does not tick now."""
         return self.paused_at is not None
 
-    def preview(self, count: int = 10) -> list[datetime]:
-        """Return its next `count` ticks, 1 to 1000 of them, in UTC, as if it were not paused.
+    def preview(self, after: datetime, count: int = 10) -> list[datetime]:
+        """Return the `count` ticks after a moment, 1 to 1000 of them, in UTC, as if it were not paused.
 
         Raises:
             InvalidArgument: its expression or zone cannot be read any more.
         """
-        return [self.next_at, *self.schedule.preview(self.next_at, count)][:count]
+        if after < self.next_at:
+            return [self.next_at, *self.schedule.preview(self.next_at, count)][:count]
+        # Overdue or paused for long: an interval goes on from where it was.
+        rhythm = read_rhythm(self.schedule.expression, self.schedule.zone)
+        return self.schedule.preview(rhythm.latest(self.next_at, after, 1)[-1], count)
 
 
 class Plan(NamedTuple):

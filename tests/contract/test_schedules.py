@@ -51,7 +51,19 @@ def test_what_is_put_can_be_read(queue: PersistentQInterface) -> None:
     assert [put] == queue.list_schedules()
     assert (put.last_at, put.last_job_id, put.paused_at, put.error, put.is_paused) == (*[None] * 4, False)
     assert schedule.preview(put.created_at, 1) == [put.next_at]
-    assert put.preview(3) == schedule.preview(put.created_at, 3)
+    assert put.preview(put.created_at, 3) == schedule.preview(put.created_at, 3)
+
+
+def test_a_preview_goes_on_from_the_next_tick(queue: PersistentQInterface) -> None:
+    info = queue.put_schedule(HOUR)
+    hour = timedelta(hours=1)
+    assert info.preview(info.created_at, 2) == [info.next_at, info.next_at + hour]
+    assert info.preview(info.next_at, 1) == [info.next_at + hour]
+    # However long it was paused.
+    assert info.preview(info.next_at + 1000.5 * hour, 2) == [
+        info.next_at + 1001 * hour,
+        info.next_at + 1002 * hour,
+    ]
 
 
 def test_they_are_listed_by_name(queue: PersistentQInterface) -> None:

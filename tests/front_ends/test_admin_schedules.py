@@ -244,7 +244,7 @@ def test_preview(store: PersistentQInterface, tmp_path: Path) -> None:
     code, out, err = run("schedules", "preview", "hourly", "--count", 3, "--output", "json")
     assert (code, err) == (0, "")
     found = [datetime.fromisoformat(item["tick"]) for item in json.loads(out)["items"]]
-    assert found == info.preview(3)
+    assert found == info.preview(info.created_at, 3)
 
 
 def test_a_preview_shows_where_the_clocks_are_changed(store: PersistentQInterface, tmp_path: Path) -> None:

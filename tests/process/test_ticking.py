@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
-from persistentq import CatchUp, PersistentQSQLAlchemy, Schedule
+from persistentq import CatchUp, JobStatus, PersistentQInterface, PersistentQSQLAlchemy, Schedule
+from persistentq.clock import Deadline
 from tests.contract.conftest import age_everything
+from tests.process.programs import Site
 from tests.process.test_many_processes import started, tell, told
 
 TICKERS, SCHEDULES, EACH = 8, 5, 200
 KILLED = 6
+PATIENCE = timedelta(seconds=20)
 
 
 @pytest.fixture
@@ -91,3 +95,35 @@ def test_processes_that_are_killed_lose_and_repeat_no_tick(
         assert last.communicate(timeout=100)[1] == ""
     assert Counter(stored(queue)) == Counter(due)
     assert queue.tick() == []
+
+
+def test_running_consumers_follow_a_schedule_that_is_changed(make_site: Callable[..., Site]) -> None:
+    """Stored, edited and paused by somebody else while two consumers run, none of which is told."""
+    site = make_site()
+    (site.folder / "beats.py").write_text(
+        "from persistentq import task\n\n\n@task('beat')\ndef beat(word: str) -> str:\n    return word\n"
+    )
+    consumers = [site.consumer("--app", "beats", name=f"c{number}") for number in range(2)]
+    for consumer in consumers:
+        consumer.until((site.folder / "queue.db").exists)
+    with site.queue() as queue:
+        beat = Schedule("beat", "every 1s", "beat", {"word": "one"}, catch_up=CatchUp.ALL)
+        queue.put_schedule(beat)
+        consumers[0].until(lambda: len(results(queue)) >= 3)
+        queue.put_schedule(Schedule("beat", "every 1s", "beat", {"word": "two"}, catch_up=CatchUp.ALL))
+        consumers[0].until(lambda: results(queue).count("two") >= 2)
+        queue.pause_schedule("beat")
+        jobs = list(queue.list_jobs())
+        ticks = sorted(datetime.fromisoformat(job.metadata["tick"]) for job in jobs)
+        # Each second once, and when it came.
+        assert [two - one for one, two in pairwise(ticks)] == [timedelta(seconds=1)] * (len(ticks) - 1)
+        assert max(job.created_at - tick for job, tick in zip(reversed(jobs), ticks, strict=True)) < PATIENCE
+        Deadline(2.5).wait_for(lambda: False)
+        assert len(queue.list_jobs()) == len(jobs)
+        queue.resume_schedule("beat")
+        consumers[0].until(lambda: len(results(queue)) > len(jobs))
+
+
+def results(queue: PersistentQInterface) -> list[str]:
+    """Return what the jobs that are done have returned."""
+    return [job.result for job in queue.list_jobs(status=JobStatus.DONE)]

@@ -69,12 +69,12 @@ def test_a_damaged_row_is_marked_and_disturbs_no_other(
     assert info in queue.list_schedules()
     if damage.keys() & {"zone", "expression"}:
         with pytest.raises(InvalidArgument):
-            info.preview()
+            info.preview(info.created_at)
     elif damage.keys() & {"args", "task", "queue"}:
         with pytest.raises(InvalidArgument):
             queue.run_schedule("damaged")
     else:
-        assert info.preview(1) == [info.next_at]
+        assert info.preview(info.created_at, 1) == [info.next_at]
     queue.pause_schedule("damaged")
     queue.resume_schedule("damaged")
     assert queue.put_schedule(replace(HOUR, name="damaged")).error is None
