@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import select
 import sys
 import time
@@ -22,9 +21,10 @@ from persistentq.runtime.child_process import START_S, ChildProcess, Died
 from persistentq.runtime.executor import Ended, Run
 from persistentq.runtime.messages import Answer, pack_job
 from persistentq.runtime.pipe import Message
+from persistentq.telemetry import events
+from persistentq.telemetry.events import tell
 from persistentq.text import safe
 
-LOG = logging.getLogger("persistentq.consumer")
 ASK_S = 0.15
 """So long a run has to end by itself after its context has told it to stop; then its code is broken off."""
 
@@ -196,12 +196,8 @@ class Keeper:
         except (Died, NotStarted, OSError) as problem:
             how = safe(self._drop(problem) if isinstance(problem, Died) else problem)
             self._let_go()
-            LOG.error(
-                "no child process can load %s: %s; next try in %.0f s",
-                self._plan.app,
-                how,
-                self._starts.note_failure(),
-            )
+            pause = self._starts.note_failure()
+            tell(events.CHILD_NOT_STARTED, app=self._plan.app, error=how, pause=pause)
             raise NotStarted(how) from problem
 
     # --- a run
@@ -273,7 +269,7 @@ class Keeper:
                     self._hear(self._child, None, message)
         except Died as problem:
             how = self._drop(problem)
-            LOG.warning("an idle child process died: %s", how)
+            tell(events.CHILD_DIED, error=how)
 
     def _look(self, seconds: float | None) -> list[Message]:
         """Wait until somebody rings or the child says something, and return what it says.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable
 from threading import Lock
@@ -10,9 +9,8 @@ from threading import Lock
 from persistentq.checks import check_int
 from persistentq.runtime.executor import Ended, Executor, Run
 from persistentq.runtime.keeper import Keeper, Plan, Starts, reason_to_stop
-from persistentq.text import safe
+from persistentq.telemetry.events import CHILDREN_LIMITED, tell
 
-LOG = logging.getLogger("persistentq.consumer")
 MIB = 1024 * 1024
 
 
@@ -100,7 +98,7 @@ class ProcessExecutor(Executor):
             if not self._keepers:
                 raise
             # No descriptor or thread is to be had: what is there must do.
-            LOG.warning("no more than %d child processes can be kept: %s", len(self._keepers), safe(error))
+            tell(CHILDREN_LIMITED, children=len(self._keepers), error=str(error))
             self._number = len(self._keepers)
             return None
         self._keepers.append(made)

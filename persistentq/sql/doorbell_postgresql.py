@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from persistentq.clock import Deadline
 from persistentq.doorbell import LocalDoorbell
+from persistentq.telemetry.events import DOORBELL_FALLBACK, tell
 from persistentq.text import safe
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ class Call:
             if not is_heard:
                 line.close()
         # Behind a pooler the next statement may be another session's, and only a session can listen.
-        LOG.warning("%s is behind a pooler: new jobs are found only by looking for them", self._location)
+        why = "it is behind a pooler: new jobs are found only by looking for them"
+        tell(DOORBELL_FALLBACK, location=self._location, error=why)
         return None
 
 

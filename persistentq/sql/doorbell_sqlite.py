@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import select
 from collections.abc import Collection, Iterator
@@ -13,12 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from persistentq.clock import Deadline
 from persistentq.doorbell import LocalDoorbell
 from persistentq.errors import StorageError
+from persistentq.telemetry.events import DOORBELL_FALLBACK, tell
 
 if TYPE_CHECKING:
     from persistentq.sql.inotify import FileWatch
     from persistentq.sql.prepared import Prepared
-
-LOG = logging.getLogger("persistentq.doorbell")
 
 PAUSES_S = (0.0, *(0.0001,) * 6, *(0.0002 * 2**n for n in range(10)))
 """Between the looks that follow a write to the WAL. Its commit can be seen only when the disk has synced it, mostly a
@@ -102,7 +100,8 @@ class FileDoorbell(LocalDoorbell):
         try:
             self._watch = FileWatch(self._wal)
         except OSError as error:
-            LOG.info("%s is looked at every %d ms: %s", self._wal, POLLED_S * 1000, error)
+            how = f"it is looked at every {POLLED_S * 1000:.0f} ms: {error}"
+            tell(DOORBELL_FALLBACK, location=str(self._wal), error=how)
         else:
             self._calm_poll.register(self._watch.descriptor, select.POLLIN)
 

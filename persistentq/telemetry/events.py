@@ -51,10 +51,12 @@ Listener = Callable[[Event, Facts], object]
 
 FACTS = {
     "address": "where it listens: host and port",
+    "app": "what the child processes import",
     "attempt": "which attempt of the job",
+    "children": "how many child processes there are",
     "consumer": "the consumer's id",
     "delay": "seconds until the job is ready again",
-    "error": "what went wrong, in one line of at most 2,000 characters",
+    "error": "what went wrong, in at most 2,000 characters",
     "file": "the path of the job's file",
     "final": "whether the job is failed now, so that no attempt follows",
     "given_back": "how many running jobs were given back because they did not end in time",
@@ -150,8 +152,21 @@ SCHEDULE_TICKED = Event(
 DOORBELL_FALLBACK = Event(
     "doorbell fallback",
     logging.WARNING,
-    "%(location)s cannot tell of new jobs, which are found by looking for them: %(error)s",
+    "%(location)s rings no bell: %(error)s",
     ("location", "error"),
+)
+CHILD_NOT_STARTED = Event(
+    "child not started",
+    logging.ERROR,
+    "no child process can load %(app)s: %(error)s; next try in %(pause).0f s",
+    ("app", "error", "pause"),
+)
+CHILD_DIED = Event("child died", logging.WARNING, "an idle child process died: %(error)s", ("error",))
+CHILDREN_LIMITED = Event(
+    "children limited",
+    logging.WARNING,
+    "no more than %(children)d child processes can be kept: %(error)s",
+    ("children", "error"),
 )
 METRICS_SERVED = Event(
     "metrics served",
@@ -189,6 +204,9 @@ EVENTS = (
     JOB_LOST,
     SCHEDULE_TICKED,
     DOORBELL_FALLBACK,
+    CHILD_NOT_STARTED,
+    CHILD_DIED,
+    CHILDREN_LIMITED,
     METRICS_SERVED,
     LISTENER_FAILED,
     JOB_ENQUEUED,

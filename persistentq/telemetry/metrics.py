@@ -6,14 +6,13 @@ Importing this module raises `ExtraMissing` where prometheus_client is not insta
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from persistentq.errors import ExtraMissing, InvalidArgument
 from persistentq.job import JobStatus
 from persistentq.operator_interface import OperatorInterface
-from persistentq.tasks import TASKS
 from persistentq.telemetry.events import METRICS_SERVED, Event, Facts, listening, tell
 
 try:
@@ -39,7 +38,7 @@ SPANS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600)
 """The upper bounds, in seconds, of what waits and runs are sorted into."""
 
 UNKNOWN = "(unknown)"
-"""Stands for every task that is not registered here: anybody who enqueues could make up a thousand."""
+"""Stands for every task that the consumer does not know: anybody who enqueues could make up a thousand."""
 
 
 class ConsumerMetrics:
@@ -48,16 +47,10 @@ class ConsumerMetrics:
     Args:
         consumer: Whose events to count, and whose state to show.
         registry: Where the metrics are registered; None for prometheus_client's own, where a program's others are.
-        tasks: The names of tasks to tell apart; None for everything registered with `@task`.
     """
 
-    def __init__(
-        self,
-        consumer: Consumer,
-        registry: CollectorRegistry | None = None,
-        tasks: Container[str] | None = None,
-    ) -> None:
-        self._consumer, self._tasks = consumer.id, TASKS if tasks is None else tasks
+    def __init__(self, consumer: Consumer, registry: CollectorRegistry | None = None) -> None:
+        self._consumer = consumer
         self._registry = registry = REGISTRY if registry is None else registry
         names = ("task", "queue")
         self._ends = Counter(
@@ -84,10 +77,10 @@ class ConsumerMetrics:
 
     def __call__(self, event: Event, facts: Facts) -> None:
         """Count an attempt's end; other events, and those of other consumers in this process, are passed by."""
-        if not event.is_end or facts["consumer"] != self._consumer:
+        if not event.is_end or facts["consumer"] != self._consumer.id:
             return
         task, queue = facts["task"], facts["queue"]
-        if task not in self._tasks:
+        if task not in self._consumer.tasks:
             task = UNKNOWN
         self._ends.labels(task, queue, event.outcome).inc()
         if "waited" in facts:

@@ -151,7 +151,7 @@ def test_without_inotify_the_file_is_looked_at(
         bell.ring()
         assert bell.wait(LONG_S)
     assert [record.message for record in caplog.records if "looked at" in record.message] == [
-        f"{queue.location}-wal is looked at every 20 ms: this system has no inotify"
+        f"{queue.location}-wal rings no bell: it is looked at every 20 ms: this system has no inotify"
     ]
 
 
