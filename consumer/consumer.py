@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from persistentq import load_settings, open_queue
+from persistentq import PersistentQError, PersistentQInterface, Tasks, load_settings, open_queue
 from persistentq.app import load_app
+from persistentq.clock import Deadline
 from persistentq.command_line import make_app, run_app
 from persistentq.job_files import TASK
-from persistentq.program import log_to_stderr, stop_signals
+from persistentq.program import log_to_stderr, print_error, stop_signals
+from persistentq.restarts import Restarts, told
 from persistentq.runtime import Consumer, read_queues
+from persistentq.runtime.consumer import DRAIN_S
+from persistentq.runtime.notifier import Notifier
+from persistentq.runtime.watchdog import STUCK_S, Watchdog
 from persistentq.tasks import TASKS
 from persistentq.telemetry.lines import LogFormat
 
@@ -26,6 +33,10 @@ PROGRAM = "python -m consumer.consumer" if __package__ == "consumer" else "persi
 MIB = 1024 * 1024
 
 app = make_app()
+
+EXIT_CODES = """\
+Exit codes: 0 stopped in good order, 1 failed, 2 a wrong call, setting or module, 4 no database, or one that could not
+be told at the end what became of jobs, 70 its loop was stuck, 75 another consumer that is alive has its id."""
 
 App = Annotated[
     str | None,
@@ -67,6 +78,24 @@ MemoryLimit = Annotated[
         min=1, metavar="MIB", help="Address space of each child process, for tasks that run in one."
     ),
 ]
+Drain = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=86_400,
+        metavar="SECONDS",
+        help="How long a stop waits for running jobs; keep it well below Supervisor's stopwaitsecs.",
+    ),
+]
+StuckAfter = Annotated[
+    float,
+    typer.Option(
+        min=1,
+        max=86_400,
+        metavar="SECONDS",
+        help="Exit 70 when the consumer's own loop stands still for so long; waiting for the database does not count.",
+    ),
+]
 Burst = Annotated[bool, typer.Option("--burst", help="End when no job is ready.")]
 Format = Annotated[
     LogFormat | None, typer.Option(help="How the log is written; by default LOG_FORMAT, else text.")
@@ -77,7 +106,7 @@ FailRate = Annotated[
 ]
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def consume(  # noqa: PLR0913, PLR0917 - the options of the command
     tasks_from: App = None,
     queues: Queues = "default",
@@ -85,39 +114,103 @@ def consume(  # noqa: PLR0913, PLR0917 - the options of the command
     consumer_id: ConsumerId = None,
     unknown: WhatOfUnknown = Unknown.FAIL,
     memory_limit: MemoryLimit = None,
+    drain: Drain = DRAIN_S,
+    stuck_after: StuckAfter = STUCK_S,
     burst: Burst = False,
     log_format: Format = None,
     fail_rate: FailRate = 0.0,
-) -> None:
+) -> int:
     """Take jobs from the queue and run them.
 
     The built-in task appends a timestamp line to the file that the job names. SIGTERM: take no more, finish what
-    runs or give it back, exit 0; a second one gives it back at once.
+    runs or give it back, exit 0; a second one gives it back at once. One that ends soon after its start, again and
+    again under the same id, waits at each start for longer, up to a minute.
 
     Example: python -m consumer.consumer --concurrency 4 --fail-rate 0.2
     """
-    settings = load_settings()
-    log_to_stderr(log_format or settings.log_format, settings.log_level)
-    tasks = TASKS if tasks_from is None else load_app(tasks_from)
-    tasks.add(TASK, make_stamp_task(settings.job_files_dir, fail_rate))
-    with open_queue(settings=settings) as queue:
-        consumer = Consumer(
-            queue,
-            read_queues(queues),
-            concurrency,
-            consumer_id or settings.consumer_id,
-            tasks=tasks,
-            lease=settings.lease,
-            leave_unknown=unknown is Unknown.LEAVE,
-            app=tasks_from,
-            memory_limit=None if memory_limit is None else memory_limit * MIB,
+    stop = _Stop()
+    with stop_signals(stop), Restarts(consumer_id or os.environ.get("CONSUMER_ID")) as restarts:
+        _pause(restarts)
+        settings = load_settings()
+        log_to_stderr(log_format or settings.log_format, settings.log_level)
+        with open_queue(settings=settings) as queue:
+            consumer = Consumer(
+                queue,
+                read_queues(queues),
+                concurrency,
+                consumer_id or settings.consumer_id,
+                lease=settings.lease,
+                drain=timedelta(seconds=drain),
+                leave_unknown=unknown is Unknown.LEAVE,
+                app=tasks_from,
+                memory_limit=None if memory_limit is None else memory_limit * MIB,
+                trouble=restarts.trouble,
+            )
+            # Before the tasks, which may take long to load, and may not load at all.
+            consumer.introduce()
+            consumer.tasks = _load_tasks(tasks_from, queue, consumer)
+            consumer.tasks.add(TASK, make_stamp_task(settings.job_files_dir, fail_rate))
+            stop.act = consumer.stop
+            code = _run(consumer, burst, stuck_after, restarts)
+    return _end(consumer, code)
+
+
+class _Stop:
+    """What a signal to stop does: it ends the process, until there is a consumer to stop."""
+
+    def __init__(self) -> None:
+        self.act: Callable[[], object] = self._leave
+        self._notifier = Notifier()
+
+    def __call__(self) -> None:
+        self._notifier.tell("STOPPING=1")
+        self.act()
+
+    @staticmethod
+    def _leave() -> None:
+        raise SystemExit(0)
+
+
+def _pause(restarts: Restarts) -> None:
+    if restarts.pause:
+        print(
+            f"warning: {restarts.trouble()}; this one begins in {restarts.pause:.0f} s",
+            file=sys.stderr,
+            flush=True,
         )
-        with stop_signals(consumer.stop):
+        Deadline(restarts.pause).pause(restarts.pause)
+
+
+def _load_tasks(name: str | None, queue: PersistentQInterface, consumer: Consumer) -> Tasks:
+    if name is None:
+        return TASKS
+    try:
+        return load_app(name)
+    except BaseException as error:
+        queue.retire(consumer.id, trouble=told(error))
+        raise
+
+
+def _run(consumer: Consumer, burst: bool, stuck_after: float, restarts: Restarts) -> int:
+    """Run it and return the exit code; raises what it raises, unless code of tasks may still run."""
+    try:
+        with Watchdog(consumer, stuck_after):
             consumer.run(burst)
+    except PersistentQError as error:
+        if not consumer.may_still_run:
+            raise
+        print_error(error)
+        restarts.note(error)
+        return error.exit_code
+    return 0
+
+
+def _end(consumer: Consumer, code: int) -> int:
     if consumer.may_still_run:
         # The jobs are given back; Python would wait for threads that their tasks started.
         logging.shutdown()
-        os._exit(0)
+        os._exit(code)
+    return code
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -85,6 +85,7 @@ class Consumer:
     Attributes:
         id: Its id.
         places: How many tasks run at once.
+        tasks: What the jobs may run; may be set until `run` begins.
         pulse: Shows whether its loop comes round.
         last_turn: When the database last answered it, in seconds since 1970; None before it did.
 
@@ -110,13 +111,14 @@ class Consumer:
         self._queue, self._shares, self._drain = queue, Shares(queues), drain
         self.places = places = check_int("concurrency", concurrency, 1, 1000)
         self.id = check_consumer(consumer_id or make_consumer_id())
+        self.tasks = TASKS if tasks is None else tasks
         self.pulse, self._presence = Pulse(), Presence(queue, self.id, trouble)
         self._turns = Turns(
             queue,
             self.id,
             self._shares,
             places,
-            tasks=tasks or TASKS,
+            tasks=self.tasks,
             lease=lease,
             leave_unknown=leave_unknown,
             make_process=partial(_make_processes, queue, places, app, memory_limit),
@@ -179,6 +181,7 @@ class Consumer:
                 their leases.
             StorageError: the database failed in a way that waiting does not mend.
         """
+        self._turns.tasks = self.tasks
         try:
             with suppress(StorageUnavailable):
                 self.introduce()

@@ -46,6 +46,7 @@ class Turns:
         ring: Wakes the thread that takes the turns, from any other.
 
     Attributes:
+        tasks: What the jobs may run.
         hands: What is held.
         takes_jobs: Whether to claim; may be set from any thread, and is looked at as late as possible.
     """
@@ -66,7 +67,7 @@ class Turns:
     ) -> None:
         self._asking = pulse.asking
         self._queue, self._consumer, self._shares = queue, consumer, shares
-        self._tasks, self._lease, self._leave_unknown, self._ring = tasks, lease, leave_unknown, ring
+        self.tasks, self._lease, self._leave_unknown, self._ring = tasks, lease, leave_unknown, ring
         self._pace, self._places, self.hands = Pace(places), Places(places), Hands()
         self._executors = Executors(self._places, self._note_end, make_process)
         self._ended: deque[Ended] = deque()
@@ -156,7 +157,7 @@ class Turns:
             self._renewal, self._look = Deadline(self._lease.total_seconds() / 3), Deadline(LOOK_S)
         runs = []
         for job in jobs:
-            task = self._tasks.find(job.task)
+            task = self.tasks.find(job.task)
             if task is None:
                 self._words.say(self._word_on_unknown(job))
                 continue

@@ -87,15 +87,17 @@ class Site:
     def producer(self, *arguments: str) -> Program:
         return self._start("producer.producer", *arguments)
 
-    def consumer(self, *arguments: str, name: str = "") -> Program:
-        return self._start("consumer.consumer", *arguments, *(["--consumer-id", name] if name else []))
+    def consumer(self, *arguments: str, name: str = "", **environment: str) -> Program:
+        named = ["--consumer-id", name] if name else []
+        return self._start("consumer.consumer", *arguments, *named, **environment)
 
-    def _start(self, module: str, *arguments: str) -> Program:
+    def _start(self, module: str, *arguments: str, **more: str) -> Program:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
         program = Program(
             [sys.executable, "-m", module, *arguments],
             self.folder,
-            environment | {"PYTHONPATH": str(ROOT)},
+            # What a program remembers from start to start goes with the folder.
+            environment | {"PYTHONPATH": str(ROOT), "TMPDIR": str(self.folder)} | more,
             self.folder / f"{module}-{len(self.started)}.log",
         )
         self.started.append(program)
