@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, select, text
+from sqlalchemy import Connection, create_engine, event, select, text
 
 from persistentq import PersistentQSQLAlchemy
 from persistentq.clock import Deadline
@@ -35,6 +35,7 @@ class Fragile(PersistentQSQLAlchemy):
     Attributes:
         drops: How many were dropped.
         every_job: Reads all jobs.
+        witness: Its connections see what is committed, and no drop befalls them.
     """
 
     def __init__(self, url: str, clock: OneClock | None = None) -> None:
@@ -47,9 +48,8 @@ class Fragile(PersistentQSQLAlchemy):
         self._facts.commit = self._fragile_commit  # type: ignore[method-assign]
         self._facts.run_single = self._fragile_single  # type: ignore[method-assign]
         event.listen(self.engine, "commit", self._before_sqlalchemy_commits)
-        self._killer: Engine | None = None
-        if self.engine.dialect.name == "postgresql":
-            self._killer = create_engine(url, isolation_level="AUTOCOMMIT")
+        self._is_server = self.engine.dialect.name == "postgresql"
+        self.witness = create_engine(url, isolation_level="AUTOCOMMIT") if self._is_server else self._reader
         if clock is not None:
             clock.drive(self)
 
@@ -66,16 +66,15 @@ class Fragile(PersistentQSQLAlchemy):
 
     def close(self) -> None:
         super().close()
-        if self._killer is not None:
-            self._killer.dispose()
+        self.witness.dispose()
 
     def drop(self, driver: Any) -> None:
         """End a connection of the driver; whatever its transaction did is undone when this returns."""
-        if self._killer is None:
+        if not self._is_server:
             driver.close()
             return
         # Closing our end would not do: the server would undo the work at some later moment.
-        with self._killer.connect() as connection:
+        with self.witness.connect() as connection:
             pid = {"pid": driver.info.backend_pid}
             connection.execute(text("SELECT pg_terminate_backend(:pid)"), pid)
             lives = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid")

@@ -214,7 +214,7 @@ class SideBySide(RuleBasedStateMachine):
     @invariant()
     def they_stand_alike(self) -> None:
         """Every job, and every attempt that ended; read as it is stored, which is quicker than to ask for it."""
-        with self.database._reader.connect() as connection:
+        with self.database.witness.connect() as connection:
             read = self.database.every_job
             rows = connection.exec_driver_sql(read.sql, read.bind({})).all()
             attempts = connection.execute(EVERY_ATTEMPT).all()
