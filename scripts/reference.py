@@ -38,7 +38,7 @@ class Reference:
         self._names = {str(name): _real(package[str(name)]) for name in package.exports or ()}
         self._modules: dict[str, griffe.Module] = {}
         for found in self._names.values():
-            module = found.module
+            module = _home(found)
             known = self._modules.setdefault(module.name, module)
             if known is not module:
                 raise ValueError(f"two modules would share the page {module.name}.md")
@@ -73,8 +73,8 @@ class Reference:
 
     def _defined_in(self, module: griffe.Module) -> list[griffe.Object]:
         """Return the public names of a module in the order in which it defines them."""
-        mine = [found for found in self._names.values() if found.module is module]
-        return sorted(mine, key=lambda found: found.lineno or 0)
+        mine = [found for found in self._names.values() if _home(found) is module]
+        return sorted(mine, key=lambda found: (found.module.path, found.lineno or 0))
 
     def _documented(self, owner: griffe.Class) -> Iterator[griffe.Object]:
         """Yield the public members that have a docstring, but not what a public base has described already."""
@@ -95,7 +95,7 @@ class Reference:
         yield f"```python\n{_signature(found)}\n```"
         if isinstance(found, griffe.Class) and (bases := self._bases(found)):
             named = " and ".join(f"`{base}`" for base in bases)
-            yield f"Extends {self._linked(named, f'{found.module.name}.md')}."
+            yield f"Extends {self._linked(named, f'{_home(found).name}.md')}."
         yield from self._described(found)
 
     def _bases(self, found: griffe.Class) -> list[str]:
@@ -107,7 +107,7 @@ class Reference:
 
     def _described(self, found: griffe.Object) -> Iterator[str]:
         """Yield the blocks of a docstring."""
-        own = f"{found.module.name}.md"
+        own = f"{_home(found).name}.md"
         for section in found.docstring.parse("google", **GOOGLE) if found.docstring else ():
             kind, value = section.kind.value, section.value
             if kind == "text":
@@ -127,7 +127,7 @@ class Reference:
             found = self._names.get(match[1])
             if found is None:
                 return match[0]
-            page = f"{found.module.name}.md"
+            page = f"{_home(found).name}.md"
             return f"[{match[0]}]({'' if page == own else page}#{match[1].lower()})"
 
         return re.sub(r"(?<!`)`(\w+)`(?!`)", link, text)
@@ -143,6 +143,18 @@ def _real(found: Any) -> griffe.Object:
 def _summary(found: griffe.Object) -> str:
     text = found.docstring.value if found.docstring else ""
     return " ".join(text.split("\n\n")[0].split())
+
+
+def _home(found: griffe.Object) -> griffe.Module:
+    """Return the module whose page describes a name: its own, or the package below the root that hands it on."""
+    above = found.module.parent
+    if (
+        isinstance(above, griffe.Module)
+        and above.parent is not None
+        and found.name in map(str, above.exports or ())
+    ):
+        return above
+    return found.module
 
 
 def _drawings(module: griffe.Module) -> list[str]:

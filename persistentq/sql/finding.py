@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from persistentq.job import Count, Job, Page
 from persistentq.query import All, Query, matches
@@ -35,7 +35,7 @@ class Search:
     def __init__(self, session: Session, where: Query, now: datetime, below: int | None = None) -> None:
         indexed, rest = split(where)
         self._session, self._where, self._now = session, where, now
-        self._known = [LISTED, condition(indexed, now).clause]
+        self._known: list[ColumnElement[bool]] = [LISTED, condition(indexed, now).clause]  # type: ignore[list-item]
         if below is not None:
             self._known.append(JobRow.id < below)
         self._is_indexed = rest == All()

@@ -6,7 +6,7 @@ import pickle
 import signal
 import threading
 import unicodedata
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,10 +16,13 @@ from hypothesis import strategies as st
 import persistentq
 from persistentq import (
     ConfigurationError,
+    ConsumerAlive,
     ConsumerNotFound,
     DatabaseMissing,
     DatabaseReplaced,
+    ExtraMissing,
     InvalidArgument,
+    InvalidQuery,
     InvalidTransition,
     JobNotFound,
     JobStatus,
@@ -55,6 +58,9 @@ EXAMPLES: list[PersistentQError] = [
     LeaseLost(7, "c", 2),
     ConsumerNotFound("c"),
     ScheduleNotFound("s"),
+    ConsumerAlive("c", "host", 7, datetime(2026, 11, 24, tzinfo=UTC)),
+    ExtraMissing("metrics", "prometheus_client", "prometheus"),
+    InvalidQuery("status:fialed", 7, "has a value that is none"),
 ]
 
 
@@ -88,7 +94,7 @@ def test_every_error_says_its_piece_in_one_line(error: PersistentQError) -> None
     assert str(error) == (f"{error.summary}; {error.hint}" if error.hint else error.summary)
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own error, as a process pool passes it on
     assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
-    assert error.exit_code in {1, 2, 4, 5}
+    assert error.exit_code in {1, 2, 4, 5, 75}
 
 
 def test_every_error_is_in_the_drawn_tree_and_in_the_examples() -> None:

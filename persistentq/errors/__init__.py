@@ -1,0 +1,80 @@
+"""Every error this library raises on its own account.
+
+```
+PersistentQError                      .summary .hint .exit_code
+├── InvalidArgument (ValueError)      .name .value .problem
+│   ├── PayloadError                  an argument or a result that is not bounded JSON
+│   └── InvalidQuery                  .at
+├── ConfigurationError                .key .value .source .problem
+├── StorageError                      __cause__ is the driver's error
+│   ├── StorageUnavailable            .retryable is True: full, connection lost
+│   │   └── LockTimeout               locked for longer than QUEUE_LOCK_TIMEOUT
+│   ├── DatabaseReplaced              the file was deleted or replaced while it was open
+│   ├── DatabaseMissing               .location
+│   └── SchemaMismatch                .found .wanted
+├── JobError                          .job_id
+│   ├── JobNotFound
+│   ├── InvalidTransition             .status .verb .allowed
+│   ├── UniqueKeyTaken                .unique_key
+│   └── LeaseLost                     .consumer .attempt
+├── ConsumerNotFound                  .consumer
+├── ConsumerAlive                     .consumer .host .pid .since
+├── ScheduleNotFound                  .name
+└── ExtraMissing                      .needs .extra
+```
+
+A message is one line: the subject, the values, and after `; ` the remedy. Front ends print the two halves as
+`error: …` and `hint: …` and leave with `exit_code`.
+"""
+
+from persistentq.errors.base import (
+    ConfigurationError,
+    InvalidArgument,
+    InvalidQuery,
+    PayloadError,
+    PersistentQError,
+    shown,
+)
+from persistentq.errors.storage import (
+    DatabaseMissing,
+    DatabaseReplaced,
+    LockTimeout,
+    SchemaMismatch,
+    StorageError,
+    StorageUnavailable,
+)
+from persistentq.errors.subjects import (
+    ConsumerAlive,
+    ConsumerNotFound,
+    ExtraMissing,
+    InvalidTransition,
+    JobError,
+    JobNotFound,
+    LeaseLost,
+    ScheduleNotFound,
+    UniqueKeyTaken,
+)
+
+__all__ = [
+    "ConfigurationError",
+    "ConsumerAlive",
+    "ConsumerNotFound",
+    "DatabaseMissing",
+    "DatabaseReplaced",
+    "ExtraMissing",
+    "InvalidArgument",
+    "InvalidQuery",
+    "InvalidTransition",
+    "JobError",
+    "JobNotFound",
+    "LeaseLost",
+    "LockTimeout",
+    "PayloadError",
+    "PersistentQError",
+    "ScheduleNotFound",
+    "SchemaMismatch",
+    "StorageError",
+    "StorageUnavailable",
+    "UniqueKeyTaken",
+    "shown",
+]
