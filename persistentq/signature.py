@@ -244,13 +244,17 @@ class Signature:
     def _one(self, name: str) -> str:
         return f"task {self._task}: argument {name} ="
 
-    def _refuse_names(self, values: Mapping[str, Any]) -> None:
+    def refuse_unknown(self, values: Mapping[str, Any]) -> None:
+        """Raise InvalidArgument if one of these is no argument that the function takes."""
         unknown = [name for name in values if name not in self._parameters]
         if unknown and self._open is None:
             close = get_close_matches(unknown[0], self._required - values.keys() or self._parameters, 1)
             meant = f"; did you mean {close[0]!r}?" if close else ""
             problem = f"is not one that it takes{meant}"
             raise InvalidArgument(self._one(unknown[0]), values[unknown[0]], problem)
+
+    def _refuse_names(self, values: Mapping[str, Any]) -> None:
+        self.refuse_unknown(values)
         if missing := [name for name in self._parameters if name in self._required and name not in values]:
             problem = f"lack {', '.join(map(repr, missing))}"
             raise InvalidArgument(self._all, dict(values), problem)

@@ -10,6 +10,7 @@ from persistentq.clock import Deadline
 from persistentq.context import Interruption, JobContext
 from persistentq.interface import PersistentQInterface
 from persistentq.job import Job
+from persistentq.outcomes import UnknownTask
 from persistentq.runtime.executor import Ended, Run
 from persistentq.runtime.executors import Executors, Make
 from persistentq.runtime.hands import Hands
@@ -171,7 +172,8 @@ class Turns:
     def _word_on_unknown(self, job: Job) -> Settlement:
         if self._leave_unknown:
             return Settlement.snooze(job, LEAVE_FOR)
-        return Settlement.fail(job, f"no task {job.task!r} is known to this consumer", retry=False)
+        unknown = UnknownTask(f"no task {job.task!r} is known to this consumer")
+        return Settlement.fail(job, unknown, retry=False)
 
     def _note_end(self, ended: Ended) -> None:
         # In any thread. Only the first end since the last turn rings: the turn will find the others, too.
