@@ -83,9 +83,11 @@ class ConsumerMetrics:
         if task not in self._consumer.tasks:
             task = UNKNOWN
         self._ends.labels(task, queue, event.outcome).inc()
+        # Of a job that was lost, neither is known; one that is given back may not have begun.
         if "waited" in facts:
             self._waits.labels(task, queue).observe(facts["waited"])
-            self._runs.labels(task, queue).observe(facts["seconds"])
+        if seconds := facts.get("seconds"):
+            self._runs.labels(task, queue).observe(seconds)
 
     def close(self) -> None:
         """Take the metrics out of the registry."""
@@ -112,32 +114,37 @@ def _show(consumer: Consumer, registry: CollectorRegistry) -> list[MetricWrapper
 
 
 @contextmanager
-def serving(
-    consumer: Consumer, address: str, registry: CollectorRegistry | None = None
-) -> Iterator[ConsumerMetrics]:
-    """Count what the consumer tells, and serve it over HTTP, while the block runs.
+def serving(consumer: Consumer, address: str, registry: CollectorRegistry | None = None) -> Iterator[str]:
+    """Count what the consumer tells, and serve it over HTTP, while the block runs; give HOST:PORT as it is.
 
     Args:
         consumer: See ConsumerMetrics.
-        address: A port, for this machine only, or HOST:PORT; port 0 for any that is free, which is then told.
+        address: A port, for this machine only, or HOST:PORT; port 0 for any that is free.
         registry: See ConsumerMetrics; what else is in it is served too.
 
     Raises:
         InvalidArgument: the address cannot be used, for example because another process listens there.
     """
     host, port = read_address(address)
+    metrics = ConsumerMetrics(consumer, registry)
+    try:
+        with _listening_at(host, port, address, registry) as real_port, listening(metrics):
+            shown = f"{f'[{host}]' if ':' in host else host}:{real_port}"
+            tell(METRICS_SERVED, consumer=consumer.id, address=shown)
+            yield shown
+    finally:
+        metrics.close()
+
+
+@contextmanager
+def _listening_at(host: str, port: int, given: str, registry: CollectorRegistry | None) -> Iterator[int]:
     try:
         server, thread = start_http_server(port, host, REGISTRY if registry is None else registry)
     except OSError as error:
         problem = f"cannot be listened at: {error.strerror or error}; give each consumer a port of its own"
-        raise InvalidArgument("metrics", address, problem) from error
+        raise InvalidArgument("metrics", given, problem) from error
     try:
-        metrics = ConsumerMetrics(consumer, registry)
-        with listening(metrics):
-            shown = f"[{host}]" if ":" in host else host
-            tell(METRICS_SERVED, consumer=consumer.id, address=f"{shown}:{server.server_port}")
-            yield metrics
-        metrics.close()
+        yield server.server_port
     finally:
         server.shutdown()
         server.server_close()
