@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 POLL_S = 1.0
 DRAIN_S = 20.0
+IN_HAND_S = 0.02
 STOP_S = 1.0
 """How long a drain that is over waits for the code that it stops."""
 
@@ -224,7 +225,8 @@ class Consumer:
         with suppress(StorageUnavailable), self.pulse.asking:
             for known in (self._queue.next_due(self._shares.order), self._queue.next_tick()):
                 if known is not None:
-                    pause = min(pause, known.total_seconds())
+                    # What is due and was not taken is in another session's hands, for a moment.
+                    pause = min(pause, max(known.total_seconds(), IN_HAND_S))
         return pause
 
     def _try_turn(self, *, look: bool = False) -> int | None:
