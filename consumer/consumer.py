@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
@@ -15,7 +16,7 @@ import typer
 from persistentq import PersistentQError, PersistentQInterface, Tasks, load_settings, open_queue
 from persistentq.app import load_app
 from persistentq.clock import Deadline
-from persistentq.command_line import make_app, run_app
+from persistentq.command_line import LogFormatOption, make_app, run_app
 from persistentq.job_files import TASK
 from persistentq.program import log_to_stderr, print_error, stop_signals
 from persistentq.restarts import Restarts, told
@@ -24,7 +25,6 @@ from persistentq.runtime.consumer import DRAIN_S
 from persistentq.runtime.notifier import Notifier
 from persistentq.runtime.watchdog import STUCK_S, Watchdog
 from persistentq.tasks import TASKS
-from persistentq.telemetry.lines import LogFormat
 
 from .stamping import make_stamp_task
 
@@ -97,8 +97,12 @@ StuckAfter = Annotated[
     ),
 ]
 Burst = Annotated[bool, typer.Option("--burst", help="End when no job is ready.")]
-Format = Annotated[
-    LogFormat | None, typer.Option(help="How the log is written; by default LOG_FORMAT, else text.")
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[HOST:]PORT",
+        help="Serve metrics for Prometheus here, a port for each consumer; without HOST for this machine only.",
+    ),
 ]
 FailRate = Annotated[
     float,
@@ -117,7 +121,8 @@ def consume(  # noqa: PLR0913, PLR0917 - the options of the command
     drain: Drain = DRAIN_S,
     stuck_after: StuckAfter = STUCK_S,
     burst: Burst = False,
-    log_format: Format = None,
+    metrics: Metrics = None,
+    log_format: LogFormatOption = None,
     fail_rate: FailRate = 0.0,
 ) -> int:
     """Take jobs from the queue and run them.
@@ -146,12 +151,13 @@ def consume(  # noqa: PLR0913, PLR0917 - the options of the command
                 memory_limit=None if memory_limit is None else memory_limit * MIB,
                 trouble=restarts.trouble,
             )
-            # Before the tasks, which may take long to load, and may not load at all.
-            consumer.introduce()
-            consumer.tasks = _load_tasks(tasks_from, queue, consumer)
-            consumer.tasks.add(TASK, make_stamp_task(settings.job_files_dir, fail_rate))
-            stop.act = consumer.stop
-            code = _run(consumer, burst, stuck_after, restarts)
+            with _serving(consumer, metrics):
+                # Before the tasks, which may take long to load, and may not load at all.
+                consumer.introduce()
+                consumer.tasks = _load_tasks(tasks_from, queue, consumer)
+                consumer.tasks.add(TASK, make_stamp_task(settings.job_files_dir, fail_rate))
+                stop.act = consumer.stop
+                code = _run(consumer, burst, stuck_after, restarts)
     return _end(consumer, code)
 
 
@@ -179,6 +185,14 @@ def _pause(restarts: Restarts) -> None:
             flush=True,
         )
         Deadline(restarts.pause).pause(restarts.pause)
+
+
+def _serving(consumer: Consumer, address: str | None) -> AbstractContextManager[object]:
+    if address is None:
+        return nullcontext()
+    from persistentq.telemetry.metrics import serving
+
+    return serving(consumer, address)
 
 
 def _load_tasks(name: str | None, queue: PersistentQInterface, consumer: Consumer) -> Tasks:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import typer
 from typer.exceptions import TyperException
 
 from persistentq.errors import PersistentQError
 from persistentq.program import print_error, run_program
+from persistentq.telemetry.lines import LogFormat
+
+LogFormatOption = Annotated[
+    LogFormat | None,
+    typer.Option("--log-format", help="How the log is written; by default LOG_FORMAT, else text."),
+]
+"""An option that the programs have which write a log."""
 
 
 class Refused(PersistentQError):

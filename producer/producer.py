@@ -12,11 +12,10 @@ import typer
 
 from persistentq import NewJob, PersistentQInterface, StorageUnavailable, load_settings, open_queue
 from persistentq.clock import Bell
-from persistentq.command_line import make_app, run_app
+from persistentq.command_line import LogFormatOption, make_app, run_app
 from persistentq.job_files import TASK, make_job_file
 from persistentq.program import log_to_stderr, stop_signals
 from persistentq.telemetry.events import ENQUEUE_FAILED, JOB_ENQUEUED, tell
-from persistentq.telemetry.lines import LogFormat
 
 PROGRAM = "python -m producer.producer" if __package__ == "producer" else "persistentq producer"
 
@@ -38,9 +37,7 @@ def produce(
     directory: Annotated[
         Path | None, typer.Option(file_okay=False, help="Where the files go; by default JOB_FILES_DIR.")
     ] = None,
-    log_format: Annotated[
-        LogFormat | None, typer.Option(help="How the log is written; by default LOG_FORMAT, else text.")
-    ] = None,
+    log_format: LogFormatOption = None,
 ) -> None:
     """Make a file with random content every few seconds and enqueue a job that names it.
 
