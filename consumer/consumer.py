@@ -90,7 +90,7 @@ Drain = Annotated[
 StuckAfter = Annotated[
     float,
     typer.Option(
-        min=1,
+        min=3,
         max=86_400,
         metavar="SECONDS",
         help="Exit 70 when the consumer's own loop stands still for so long; waiting for the database does not count.",

@@ -37,7 +37,7 @@ class Watchdog:
 
     Args:
         consumer: Whom to watch.
-        limit: For how many seconds its loop may stand still, more than zero.
+        limit: For how many seconds its loop may stand still; it needs more than a second to come round when idle.
         notifier: Who is told that the consumer is ready, and each second that it is not stuck; None for the service
             manager that this process's environment names.
     """
@@ -66,8 +66,10 @@ class Watchdog:
 
     def _is_stuck(self, pause: float) -> bool:
         pulse, now = self._consumer.pulse, time.monotonic()
-        # More than that has not passed for this process, whatever the clock says: this thread did not run either.
-        passed, self._last = min(now - self._last, 2 * pause), now
+        passed, self._last = now - self._last, now
+        if passed > 2 * pause:
+            # This thread did not run either.
+            passed = 0.0
         has_moved = pulse.beats != self._beats or pulse.asking.is_on
         self._beats, self._still = pulse.beats, 0.0 if has_moved else self._still + passed
         return self._still >= self._limit
