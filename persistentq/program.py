@@ -94,6 +94,16 @@ def log_to_stderr(form: LogFormat | str, level: str) -> None:
     root.setLevel(level.upper())
 
 
+def log_in_force() -> tuple[str, str] | None:
+    """Return what `log_to_stderr` was called with, for another process to do the same; None if it was not."""
+    root = logging.getLogger()
+    for handler in root.handlers:
+        if isinstance(handler.formatter, JsonLine | TextLine):
+            form = LogFormat.JSON if isinstance(handler.formatter, JsonLine) else LogFormat.TEXT
+            return form, logging.getLevelName(root.level)
+    return None
+
+
 def print_error(error: PersistentQError) -> None:
     """Print one of our errors on stderr: `error: …`, and `hint: …` if there is a remedy."""
     sys.stderr.write(f"error: {error.summary}\n")

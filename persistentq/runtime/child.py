@@ -32,7 +32,7 @@ from persistentq.job import Job
 from persistentq.job_log import Progress
 from persistentq.outcomes import NoRetry, UnknownTask
 from persistentq.payload import encode_result
-from persistentq.program import STOP_SIGNALS
+from persistentq.program import STOP_SIGNALS, log_to_stderr
 from persistentq.runtime.executor import Ended, Run
 from persistentq.runtime.messages import Answer, pack_error, unpack_job
 from persistentq.runtime.pipe import Message, Pipe
@@ -122,6 +122,8 @@ class Child:
     def _prepare(self, plan: Message) -> Tasks:
         sys.path[:] = plan["path"]
         self._url, self._memory_limit = plan["url"], plan["memory_limit"]
+        if plan["log"] is not None:
+            log_to_stderr(*plan["log"])
         tasks = load_app(plan["app"])
         if self._memory_limit is not None:
             _limit_memory(self._memory_limit)

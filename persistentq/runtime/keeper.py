@@ -17,6 +17,7 @@ from persistentq.clock import Deadline
 from persistentq.errors import LeaseLost, StorageError
 from persistentq.failure import Failure
 from persistentq.outcomes import JobInterrupted
+from persistentq.program import log_in_force
 from persistentq.runtime.child_process import START_S, ChildProcess, Died
 from persistentq.runtime.executor import Ended, Run
 from persistentq.runtime.messages import Answer, pack_job
@@ -185,7 +186,9 @@ class Keeper:
                 self._child = child = ChildProcess(self._plan.app)
                 plan = self._plan
                 path = [str(entry) for entry in sys.path]
-                child.send(app=plan.app, url=plan.url, memory_limit=plan.memory_limit, path=path)
+                child.send(
+                    app=plan.app, url=plan.url, memory_limit=plan.memory_limit, path=path, log=log_in_force()
+                )
             for message in self._look(EARLY_S):
                 if "ready" not in message:
                     raise NotStarted(str(message.get("broken")))

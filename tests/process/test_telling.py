@@ -112,6 +112,17 @@ def test_every_line_of_a_json_log_is_an_event_or_a_tasks_own(site: Site) -> None
     assert lines[5]["job"] == held.id
 
 
+def test_a_task_in_a_process_of_its_own_writes_to_the_same_log(site: Site) -> None:
+    apart = TASKS.replace('@task("work")', '@task("work", executor="process")')
+    (site.folder / "tasks.py").write_text(apart)
+    with site.queue() as queue:
+        job = queue.enqueue("work", {"n": 7})
+        consumer = site.consumer("--app", "tasks", "--log-format", "json", "--burst")
+        assert consumer.code() == 0, consumer.said()
+    (own,) = [line for line in told(consumer) if line["logger"] == "shop"]
+    assert (own["message"], own["level"], own["job"], own["task"]) == ("item 7", "info", job.id, "work")
+
+
 def test_the_settings_choose_format_and_level(make_site: Callable[..., Site]) -> None:
     site = make_site(MAX_ATTEMPTS=1, LOG_FORMAT="json", LOG_LEVEL="warning")
     (site.folder / "tasks.py").write_text(TASKS)
