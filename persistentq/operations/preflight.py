@@ -111,5 +111,6 @@ def _check(
         # The value itself tells no reason from another.
         cause = refused.__cause__
         reason = f"{cause.name} {cause.problem}" if isinstance(cause, InvalidArgument) else str(refused)
-        return found.setdefault((name, reason), Misfit(name, Problem.ARGUMENTS, str(refused)))
+        told = str(refused).removeprefix(f"task {name}: ")
+        return found.setdefault((name, reason), Misfit(name, Problem.ARGUMENTS, told))
     return None

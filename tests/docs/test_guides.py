@@ -19,6 +19,8 @@ RUN_ON = {
     "postgresql.md": ["postgresql"],
     "schedules.md": ["sqlite", "postgresql"],
     "sqlite.md": ["sqlite"],
+    "tasks.md": ["sqlite", "postgresql"],
+    "testing.md": ["sqlite"],
     "transactions.md": ["sqlite", "postgresql"],
     "waiting.md": ["sqlite", "postgresql"],
 }

@@ -62,7 +62,7 @@ EXPECTED = [
     Misfit(
         "mail.send",
         Problem.ARGUMENTS,
-        "task mail.send: argument at = 'tomorrow' should be a valid datetime",
+        "argument at = 'tomorrow' should be a valid datetime",
         1,
         [11],
     ),
@@ -72,7 +72,7 @@ EXPECTED = [
     Misfit(
         "report.make",
         Problem.ARGUMENTS,
-        "task report.make: argument month = 'January' should be a valid integer",
+        "argument month = 'January' should be a valid integer",
         0,
         [],
         ["often"],
@@ -80,7 +80,7 @@ EXPECTED = [
     Misfit(
         "report.make",
         Problem.ARGUMENTS,
-        "task report.make: argument months = 9 is not one that it takes; did you mean 'month'?",
+        "argument months = 9 is not one that it takes; did you mean 'month'?",
         7,
         [9, 8, 7, 6, 5],
     ),
