@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from persistentq import Attempt, ConsumerInfo, Job
+from persistentq import Attempt, ConsumerInfo, Job, JobLog
 
 Record = dict[str, Any]
 
@@ -46,6 +46,17 @@ def attempt_record(attempt: Attempt) -> Record:
         "error_type": attempt.error_type,
         "error": attempt.error,
         "traceback": attempt.traceback,
+    }
+
+
+def log_record(log: JobLog) -> Record:
+    """Return what a job's tasks have told."""
+    return {
+        "progress": None if log.progress is None else log.progress._asdict(),
+        "dropped": log.dropped,
+        "lines": [
+            {"attempt": line.attempt, "at": timestamp(line.at), "text": line.text} for line in log.lines
+        ],
     }
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from persistentq import Attempt, Job, clock, open_queue
+from persistentq import Attempt, Job, JobLog, Progress, clock, open_queue
 from persistentq.operations import ago, safe
 
 from ._ids import read_id
 from ._options import JobId
-from ._records import attempt_record, job_record
+from ._records import attempt_record, job_record, log_record
 from ._render import SCHEMA, print_json, to_json, tsv_line
 from ._screen import cell, new_table, print_rich, status_text
 
@@ -35,25 +35,30 @@ DetailOutput = Annotated[
 
 
 def show(job: JobId, output: DetailOutput = None) -> None:
-    """Show one job: its values, its attempts and their errors."""
+    """Show one job: its values, its attempts and their errors, and what its task has logged."""
     job_id = read_id(job)
     with open_queue(create=False) as store:
-        found, attempts = store.get_job(job_id), store.get_attempts(job_id)
+        found, attempts, log = store.get_job(job_id), store.get_attempts(job_id), store.get_log(job_id)
     chosen = output or ("text" if sys.stdout.isatty() else "tsv")
     if chosen == "json":
         tries = [attempt_record(attempt) for attempt in attempts]
-        print_json({"schema": SCHEMA, "job": job_record(found), "attempts": tries})
+        print_json({"schema": SCHEMA, "job": job_record(found), "attempts": tries, "log": log_record(log)})
     elif chosen == "tsv":
-        sys.stdout.writelines(_tsv_lines(found, attempts))
+        sys.stdout.writelines(_tsv_lines(found, attempts, log))
     else:
-        print_rich(_heading(found), _values(found), *_attempts(attempts))
+        print_rich(_heading(found), _values(found, log.progress), *_attempts(attempts), *_log(log))
 
 
-def _tsv_lines(job: Job, attempts: Sequence[Attempt]) -> Iterator[str]:
+def _tsv_lines(job: Job, attempts: Sequence[Attempt], log: JobLog) -> Iterator[str]:
     yield from map(tsv_line, job_record(job).items())
     for attempt in attempts:
         for name, value in attempt_record(attempt).items():
             yield tsv_line((f"attempts.{attempt.attempt}.{name}", value))
+    if log.progress is not None:
+        yield tsv_line(("progress", log.progress.fraction))
+        yield tsv_line(("progress_note", log.progress.note))
+    for number, line in enumerate(log.lines, log.dropped + 1):
+        yield tsv_line((f"log.{number}", line.text))
 
 
 def _heading(job: Job) -> Text:
@@ -63,7 +68,7 @@ def _heading(job: Job) -> Text:
     return Text.assemble((f"job {job.id}  ", "bold"), status_text(job.status), asked)
 
 
-def _values(job: Job) -> Table:
+def _values(job: Job, progress: Progress | None) -> Table:
     from rich.text import Text
 
     now = clock.now()
@@ -80,6 +85,7 @@ def _values(job: Job) -> Table:
         "started": _moment(job.started_at, now),
         "finished": _moment(job.finished_at, now),
         "lease until": _moment(job.lease_until, now),
+        "progress": progress and f"{progress.fraction:.0%} {progress.note}".rstrip(),
         "error": job.error,
     }
     table = new_table("name", "value", fixed=("name",))
@@ -121,6 +127,18 @@ def _attempts(attempts: Sequence[Attempt]) -> Iterator[Table | Text]:
         if attempt.traceback:
             yield Text(f"\nattempt {attempt.attempt}", "bold")
             yield Text("\n".join(f"  {safe(line)}" for line in attempt.traceback.splitlines()))
+
+
+def _log(log: JobLog) -> Iterator[Text]:
+    from rich.text import Text
+
+    if log.lines:
+        yield Text(
+            "\nlog" + (f" (its first {log.dropped:,} lines are not kept)" if log.dropped else ""), "bold"
+        )
+        yield Text(
+            "\n".join(f"  {line.at:%H:%M:%S}Z  {line.attempt}  {safe(line.text)}" for line in log.lines)
+        )
 
 
 def _took(attempt: Attempt) -> str:

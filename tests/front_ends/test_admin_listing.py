@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from persistentq import NewJob, PersistentQInterface
+from persistentq import NewJob, PersistentQInterface, Progress
 from tests.front_ends.admin_kit import HOSTILE, a_store, run
 
 KEYS = ["id", "status", "task", "queue", "priority", "attempt", "max_attempts", "consumer"]
@@ -112,6 +112,7 @@ def hostile(store: PersistentQInterface) -> int:
     """A failed job whose every free text is an attack; its id."""
     store.enqueue("=cmd|evil", {HOSTILE: HOSTILE}, unique_key=HOSTILE)
     (job,) = store.dequeue("consumer_00")
+    store.record(job, lines=[HOSTILE], progress=Progress(0.5, HOSTILE))
     store.fail(job, RuntimeError(HOSTILE), retry=False)
     return job.id
 
@@ -221,7 +222,7 @@ def test_a_wrong_call_is_answered_in_json_where_json_was_asked_for(store: Persis
 def test_show_tells_what_happened_to_a_job(six: dict[str, int]) -> None:
     code, out, err = run("show", six["failed"], "--output", "json")
     document = json.loads(out)
-    assert (code, err, list(document)) == (0, "", ["schema", "job", "attempts"])
+    assert (code, err, list(document)) == (0, "", ["schema", "job", "attempts", "log"])
     assert document["job"]["error"] == "no such thing"
     (attempt,) = document["attempts"]
     assert (attempt["outcome"], attempt["error_type"], attempt["consumer"]) == (
@@ -241,6 +242,24 @@ def test_show_tells_what_happened_to_a_job(six: dict[str, int]) -> None:
         '"path": "/files/failed"',
     ):
         assert words in text
+
+
+def test_show_tells_what_the_task_has_told(store: PersistentQInterface) -> None:
+    store.enqueue("x")
+    (job,) = store.dequeue("consumer_00")
+    store.record(
+        job, lines=["too old"] + ["a line"] * 998 + ["one", "two"], progress=Progress(0.25, "reading")
+    )
+    log = json.loads(run("show", job.id, "--output", "json").out)["log"]
+    assert (log["progress"], log["dropped"]) == ({"fraction": 0.25, "note": "reading"}, 1)
+    assert len(log["lines"]) == 1000
+    assert (log["lines"][-1]["attempt"], log["lines"][-1]["text"]) == (1, "two")
+    rows = dict(line.split("\t", 1) for line in run("show", job.id).out.splitlines())
+    assert (rows["progress"], rows["progress_note"], rows["log.1001"]) == ("0.25", "reading", "two")
+    text = run("show", job.id, "--output", "text").out
+    assert "25% reading" in text
+    assert "log (its first 1 lines are not kept)" in text
+    assert re.search(r"\n  \d\d:\d\d:\d\dZ  1  two\n$", text)
 
 
 def test_show_of_a_job_that_never_ran_has_no_attempts(six: dict[str, int]) -> None:
