@@ -18,15 +18,18 @@ if TYPE_CHECKING:
     from persistentq.sql.inotify import FileWatch
     from persistentq.sql.prepared import Prepared
 
-PAUSES_S = (0.0, *(0.0001,) * 6, *(0.0002 * 2**n for n in range(10)))
+PAUSES_S = (0.0, *(0.0001,) * 6, *(0.00015 * 1.5**n for n in range(16)))
 """Between the looks that follow a write to the WAL. Its commit can be seen only when the disk has synced it, mostly a
 few hundred microseconds later; the last look is two tenths of a second later."""
 
 POLLED_S = 0.02
 """Between looks where nobody tells of writes."""
 
-LOOK_COSTS_S, MOST_DEBT_S = 0.005, 0.15
-"""However much others write: thirty looks at once, and two hundred a second in the long run."""
+LOOK_COSTS_S, MOST_DEBT_S = 0.005, 0.3
+"""However much others write: sixty looks at once, and two hundred a second in the long run."""
+
+POLL_COUNTS_S = 0.001
+"""A poll counts in milliseconds."""
 
 
 class Sight(Protocol):
@@ -40,9 +43,14 @@ class Sight(Protocol):
 
 
 class LookPlan:
-    """When to look next."""
+    """When to look next.
+
+    Attributes:
+        is_limited: There were too many looks in vain, so that the next one must wait, whatever is written.
+    """
 
     def __init__(self) -> None:
+        self.is_limited = False
         self._pauses: Iterator[float] = iter(())
         self._debt = Deadline(0)
         self._next = Deadline(0)
@@ -68,7 +76,9 @@ class LookPlan:
         self._plan(idle)
 
     def _plan(self, idle: float) -> None:
-        self._next = Deadline(max(next(self._pauses, idle), self._debt.remaining - MOST_DEBT_S))
+        pause, least = next(self._pauses, idle), self._debt.remaining - MOST_DEBT_S
+        self.is_limited = least > pause
+        self._next = Deadline(max(pause, least))
 
 
 class FileDoorbell(LocalDoorbell):
@@ -95,37 +105,28 @@ class FileDoorbell(LocalDoorbell):
     def _start_watching(self) -> None:
         from persistentq.sql.inotify import FileWatch
 
-        self._calm_poll = select.poll()
-        self._calm_poll.register(self._reader, select.POLLIN)
+        self._both = select.poll()
+        self._both.register(self._reader, select.POLLIN)
         try:
             self._watch = FileWatch(self._wal)
         except OSError as error:
             how = f"it is looked at every {POLLED_S * 1000:.0f} ms: {error}"
             tell(DOORBELL_FALLBACK, location=str(self._wal), error=how)
         else:
-            self._calm_poll.register(self._watch.descriptor, select.POLLIN)
+            self._both.register(self._watch.descriptor, select.POLLIN)
 
     def _sleep(self, seconds: float) -> None:
         if not self._has_looked:
             # Not before: a forked child that never waits needs none of it.
             self._start_watching()
             self._has_looked = True
-        elif self._plan.pause == math.inf:
-            if not self._wait_for(self._calm_poll, seconds):
-                return
+        elif (pause := self._plan.pause) < POLL_COUNTS_S:
+            Deadline(pause).pause(seconds)
+            self._wait_for(self._poll, 0)
+        elif self._wait_for(self._poll if self._plan.is_limited else self._both, min(seconds, pause)):
             self._plan.expect()
-        else:
-            self._doze(min(seconds, self._plan.pause))
-        if self._plan.pause == 0 or seconds == 0:
+        if self._plan.pause == 0 or (seconds == 0 and self._plan.pause < math.inf):
             self._look()
-
-    def _doze(self, seconds: float) -> None:
-        """Sleep until rung, but no longer; what is written meanwhile is found by the next look."""
-        if seconds < 0.001:
-            # A poll counts in milliseconds.
-            Deadline(seconds).pause(seconds)
-            seconds = 0
-        self._wait_for(self._poll, seconds)
 
     def _look(self) -> None:
         # First the watch, then the look: what comes in between is told.
