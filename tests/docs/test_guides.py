@@ -20,6 +20,7 @@ RUN_ON = {
     "schedules.md": ["sqlite", "postgresql"],
     "sqlite.md": ["sqlite"],
     "tasks.md": ["sqlite", "postgresql"],
+    "telemetry.md": ["sqlite", "postgresql"],
     "testing.md": ["sqlite"],
     "transactions.md": ["sqlite", "postgresql"],
     "waiting.md": ["sqlite", "postgresql"],
