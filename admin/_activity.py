@@ -78,6 +78,7 @@ def activity_record(reading: Reading) -> Record:
         "waiting_seconds": None if reading.waiting is None else round(reading.waiting.total_seconds(), 3),
         "consumers": len(reading.consumers),
         "consumers_alive": reading.alive,
+        "consumers_in_trouble": sum(consumer.trouble is not None for consumer in reading.consumers),
     }
 
 

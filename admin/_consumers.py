@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def consumers(output: Output = None, *, no_headers: Headers = False) -> None:
-    """List the consumers. Each is alive, stopped or silent, and holds so many jobs."""
+    """List the consumers. Each is alive, stopped or silent, and holds so many jobs; its trouble is said, if it has any.
+
+    One that ends again and again soon after its start is in trouble, for example as its tasks cannot be imported.
+    """
     with open_queue(create=False) as store:
         found, location = store.list_consumers(), store.location
     if not found:
@@ -32,7 +35,9 @@ def consumers(output: Output = None, *, no_headers: Headers = False) -> None:
 
 def consumers_table(found: Sequence[ConsumerInfo]) -> Table:
     """Return the consumers as a terminal shows them."""
-    names = ("consumer", "state", "held", "heartbeat", "host", "pid", "queues")
+    names = ["consumer", "state", "held", "heartbeat", "host", "pid", "queues"]
+    if any(consumer.trouble for consumer in found):
+        names.append("trouble")
     table = new_table(*names, right=("held", "pid"), fixed=("state", "held", "heartbeat", "pid"))
     for consumer in found:
         state = consumer_state(consumer)
@@ -44,6 +49,7 @@ def consumers_table(found: Sequence[ConsumerInfo]) -> Table:
             cell(consumer.host),
             str(consumer.pid),
             cell(", ".join(consumer.queues)),
+            *([cell(consumer.trouble, "bold red")] if "trouble" in names else ()),
         )
     return table
 

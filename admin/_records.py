@@ -73,6 +73,7 @@ def consumer_record(consumer: ConsumerInfo) -> Record:
         "started_at": timestamp(consumer.started_at),
         "heartbeat_at": timestamp(consumer.heartbeat_at),
         "stopped_at": timestamp(consumer.stopped_at),
+        "trouble": consumer.trouble,
     }
 
 
