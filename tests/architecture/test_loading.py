@@ -18,7 +18,8 @@ import persistentq
 ROOT = Path(__file__).resolve().parents[2]
 DATABASES = ("sqlalchemy", "alembic", "sqlite3", "pysqlite3", "psycopg")
 FACES = ("typer", "rich", "prompt_toolkit", "streamlit", "altair", "pandas", "numpy", "pydantic")
-RARE = ("asyncio", "dotenv", "multiprocessing", "ssl")
+TELLING = ("prometheus_client", "opentelemetry", "http.server", "wsgiref")
+RARE = ("asyncio", "dotenv", "multiprocessing", "ssl", *TELLING)
 UNUSED_ON_SQLITE = (
     "alembic",
     "sqlalchemy.dialects.postgresql",
@@ -26,6 +27,7 @@ UNUSED_ON_SQLITE = (
     "dotenv",
     "multiprocessing",
     *FACES,
+    *TELLING,
 )
 
 
@@ -58,6 +60,12 @@ def test_opening_a_file_that_is_up_to_date_loads_only_what_it_needs(tmp_path: Pa
     code = "import persistentq\npersistentq.open_queue('sqlite:///here.db').close()"
     assert loaded(code, tmp_path, UNUSED_ON_SQLITE) == []
     assert loaded(code, tmp_path, UNUSED_ON_SQLITE) == []
+
+
+def test_a_consumer_that_neither_serves_metrics_nor_traces_loads_nothing_for_it(tmp_path: Path) -> None:
+    code = "from consumer.consumer import main\nassert main(['--burst']) == 0"
+    assert loaded(code, tmp_path, TELLING) == []
+    assert loaded(code.replace("'--burst'", "'--burst', '--metrics', '0'"), tmp_path, ["prometheus_client"])
 
 
 def test_every_public_name_is_there_however_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

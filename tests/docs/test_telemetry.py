@@ -10,10 +10,12 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from persistentq import Consumer, PersistentQMemory
-from persistentq.telemetry.events import EVENTS, FACTS
+from persistentq.telemetry.events import EVENTS, FACTS, JOB_DONE
 from persistentq.telemetry.metrics import ConsumerMetrics, queue_metrics
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "telemetry.md").read_text(encoding="utf-8")
+
+SUFFIX = {"counter": "_total", "info": "_info"}
 
 
 def rows(head: str) -> list[list[str]]:
@@ -47,23 +49,14 @@ def labels(metric: Metric) -> set[str]:
 def test_the_metrics() -> None:
     queue, registry = PersistentQMemory(), CollectorRegistry()
     queue.enqueue("t")
-    consumer = Consumer(queue, consumer_id="c")
-    metrics = ConsumerMetrics(consumer, registry)
-    consumer.tasks = consumer.tasks.__class__()
-    from persistentq.telemetry.events import JOB_DONE
-
+    metrics = ConsumerMetrics(Consumer(queue, consumer_id="c"), registry)
     metrics(JOB_DONE, {"consumer": "c", "task": "t", "queue": "q", "waited": 1.0, "seconds": 1.0})
     made = [*registry.collect(), *text_string_to_metric_families(queue_metrics(queue))]
-    suffix = {"counter": "_total", "info": "_info"}
-    wanted = {
-        f"`{one.name}{suffix.get(one.type, '')}`": (
-            "gauge" if one.type == "info" else one.type,
-            labels(one),
-        )
+    told = {name: (kind, set(re.findall(r"`(\w+)`", names))) for name, kind, names, _ in rows("metric")}
+    assert told == {
+        f"`{one.name}{SUFFIX.get(one.type, '')}`": ("gauge" if one.type == "info" else one.type, labels(one))
         for one in made
     }
-    told = {name: (kind, set(re.findall(r"`(\w+)`", names))) for name, kind, names, _ in rows("metric")}
-    assert told == wanted
 
 
 def test_every_outcome_is_named() -> None:
