@@ -51,7 +51,7 @@ class Signature:
     """
 
     def __init__(self, task: str, function: Callable[..., Any]) -> None:
-        self._task, self._function, self._source = task, function, _annotated(function)
+        self._task, self.function, self._source = task, function, _annotated(function)
         try:
             parameters = inspect.signature(function).parameters
         except (TypeError, ValueError) as error:
@@ -155,7 +155,7 @@ class Signature:
         """
         values = self.load(stored)
         if self._context is None and not self._by_place:
-            return partial(self._function, **values)
+            return partial(self.function, **values)
         return partial(self._call, values)
 
     def load(self, stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,7 +173,7 @@ class Signature:
         if self._context is not None:
             rest[self._context] = current_job()
         first = [rest.pop(one.name, one.default) for one in self._by_place]
-        return self._function(*first, **rest)
+        return self.function(*first, **rest)
 
     # --- checks
 

@@ -158,18 +158,18 @@ class Task(Enqueuing[P], Generic[P, R]):
     __name__: str
 
     def __init__(
-        self, registry: Tasks, name: str, function: Callable[..., R], **options: Unpack[TaskOptions]
+        self, registry: Tasks, name: str, signature: Signature, **options: Unpack[TaskOptions]
     ) -> None:
         _refuse_others("task", options, TaskOptions)
-        update_wrapper(self, function)
+        self.function: Callable[..., R] = signature.function
+        update_wrapper(self, self.function)
         self._task, self._options = self, {}
-        self.registry, self.name, self.function = registry, check_task(name), function
-        self.is_async = inspect.iscoroutinefunction(function)
+        self.registry, self.name, self.signature = registry, name, signature
+        self.is_async = inspect.iscoroutinefunction(self.function)
         self.executor = _executor(options.get("executor"), is_async=self.is_async)
         self.timeout = _timeout(options.get("timeout"))
-        self.signature = Signature(name, function)
         rule = options.get("unique", False)
-        self.unique = None if rule is False else Unique(name, rule, self.signature)
+        self.unique = None if rule is False else Unique(name, rule, signature)
         given: Mapping[str, Any] = {**options}
         own = ("queue", "priority", "max_attempts", "backoff")
         self.defaults: Mapping[str, Any] = {
@@ -241,8 +241,9 @@ class Tasks:
         Raises:
             InvalidArgument: the name is not a task's, or is taken by another function, or a setting is out of bounds.
         """
-        made = ContextTask if Signature(name, function).context_comes_first else Task
-        known = self._tasks.setdefault(check_task(name), made(self, name, function, **options))
+        signature = Signature(check_task(name), function)
+        made = ContextTask if signature.context_comes_first else Task
+        known = self._tasks.setdefault(name, made(self, name, signature, **options))
         if known.function is not function:
             raise InvalidArgument("task", name, "is registered already, for another function")
         return known
