@@ -2,16 +2,20 @@
 
 from typing import TYPE_CHECKING, Any
 
+from persistentq.acts import Act, IdPage
 from persistentq.backoff import Backoff
 from persistentq.connect import Migration, load_store, migrate, open_queue
 from persistentq.context import JobContext, current_job
 from persistentq.doorbell import Doorbell
 from persistentq.errors import (
+    ActRefused,
     ConfigurationError,
     ConsumerAlive,
     ConsumerNotFound,
+    CountDiffers,
     DatabaseMissing,
     DatabaseReplaced,
+    EntryNotFound,
     ExtraMissing,
     InvalidArgument,
     InvalidQuery,
@@ -22,6 +26,7 @@ from persistentq.errors import (
     LockTimeout,
     PayloadError,
     PersistentQError,
+    ReadOnlyMode,
     ScheduleNotFound,
     SchemaMismatch,
     StorageError,
@@ -42,6 +47,7 @@ from persistentq.job import (
     QueueInfo,
 )
 from persistentq.job_log import JobLog, LogLine, Progress
+from persistentq.journal import ActBatch, ActNote, JournalEntry, JournalPage
 from persistentq.memory import PersistentQMemory
 from persistentq.outcomes import Cancel, JobCancelled, JobInterrupted, JobTimedOut, NoRetry, Retry, Snooze
 from persistentq.runtime import Consumer
@@ -55,6 +61,10 @@ if TYPE_CHECKING:
 __all__ = [
     "TASKS",
     "TRANSITIONS",
+    "Act",
+    "ActBatch",
+    "ActNote",
+    "ActRefused",
     "ActivityBucket",
     "Attempt",
     "Backoff",
@@ -65,10 +75,13 @@ __all__ = [
     "ConsumerAlive",
     "ConsumerInfo",
     "ConsumerNotFound",
+    "CountDiffers",
     "DatabaseMissing",
     "DatabaseReplaced",
     "Doorbell",
+    "EntryNotFound",
     "ExtraMissing",
+    "IdPage",
     "InvalidArgument",
     "InvalidQuery",
     "InvalidTransition",
@@ -81,6 +94,8 @@ __all__ = [
     "JobNotFound",
     "JobStatus",
     "JobTimedOut",
+    "JournalEntry",
+    "JournalPage",
     "LeaseLost",
     "LockTimeout",
     "LogLine",
@@ -96,6 +111,7 @@ __all__ = [
     "PersistentQSQLAlchemy",
     "Progress",
     "QueueInfo",
+    "ReadOnlyMode",
     "Retry",
     "Schedule",
     "ScheduleInfo",

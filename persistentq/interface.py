@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from persistentq.acts_interface import ActsInterface
 from persistentq.backoff import Backoff
 from persistentq.job import Job, NewJob
 from persistentq.log_interface import LogInterface
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-class PersistentQInterface(OperatorInterface, ScheduleInterface, WaitingInterface, LogInterface):
+class PersistentQInterface(
+    OperatorInterface, ActsInterface, ScheduleInterface, WaitingInterface, LogInterface
+):
     """A durable queue of jobs: what producers, consumers and operators may do with it.
 
     Every method is one transaction and may be called from any thread. Whatever it returns is durable. A method

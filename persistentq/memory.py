@@ -30,6 +30,7 @@ from persistentq.job import (
     Outcome,
 )
 from persistentq.life import lasts
+from persistentq.memory_acts import MemoryActs
 from persistentq.memory_log import MemoryLog
 from persistentq.memory_schedules import MemorySchedules
 from persistentq.memory_waiting import MemoryWaiting
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-class PersistentQMemory(MemoryWaiting, MemorySchedules, MemoryLog):
+class PersistentQMemory(MemoryWaiting, MemorySchedules, MemoryLog, MemoryActs):
     """A queue that lives and dies with its process; for tests, and as the meaning of the contract.
 
     Args:
@@ -288,6 +289,7 @@ class PersistentQMemory(MemoryWaiting, MemorySchedules, MemoryLog):
     def cleanup(self, limit: int = 1000) -> int:
         with self._lock:
             changed = self._take_back(check_limit(limit))
+            self._keep_house(self._now())
             cutoff = self._now() - FORGET_AFTER
             gone = [
                 known.id for known in self.list_consumers() if not known.held and known.heartbeat_at < cutoff

@@ -16,7 +16,11 @@ PersistentQError                      .summary .hint .exit_code
 │   ├── JobNotFound
 │   ├── InvalidTransition             .status .verb .allowed
 │   ├── UniqueKeyTaken                .unique_key
+│   ├── ActRefused                    .problem
 │   └── LeaseLost                     .consumer .attempt
+├── EntryNotFound                     .entry
+├── ReadOnlyMode                      .verb
+├── CountDiffers                      .expected .found
 ├── ConsumerNotFound                  .consumer
 ├── ConsumerAlive                     .consumer .host .pid .since
 ├── ScheduleNotFound                  .name
@@ -44,23 +48,30 @@ from persistentq.errors.storage import (
     StorageUnavailable,
 )
 from persistentq.errors.subjects import (
+    ActRefused,
     ConsumerAlive,
     ConsumerNotFound,
+    CountDiffers,
+    EntryNotFound,
     ExtraMissing,
     InvalidTransition,
     JobError,
     JobNotFound,
     LeaseLost,
+    ReadOnlyMode,
     ScheduleNotFound,
     UniqueKeyTaken,
 )
 
 __all__ = [
+    "ActRefused",
     "ConfigurationError",
     "ConsumerAlive",
     "ConsumerNotFound",
+    "CountDiffers",
     "DatabaseMissing",
     "DatabaseReplaced",
+    "EntryNotFound",
     "ExtraMissing",
     "InvalidArgument",
     "InvalidQuery",
@@ -71,6 +82,7 @@ __all__ = [
     "LockTimeout",
     "PayloadError",
     "PersistentQError",
+    "ReadOnlyMode",
     "ScheduleNotFound",
     "SchemaMismatch",
     "StorageError",

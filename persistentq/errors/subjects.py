@@ -89,6 +89,86 @@ class LeaseLost(JobError):
         return "drop the outcome; the job runs elsewhere or was settled by an operator"
 
 
+class ActRefused(JobError):
+    """An operator's act, or its undoing, leaves this job alone: it has moved on."""
+
+    exit_code = 2
+
+    def __init__(self, job_id: int, problem: str) -> None:
+        super().__init__(job_id, problem)
+        self.problem = problem
+
+    @property
+    def summary(self) -> str:
+        """Names the job and what became of it."""
+        return f"job {self.job_id} {self.problem}"
+
+    @property
+    def hint(self) -> str:
+        """How to go on."""
+        return "look at the job, and decide anew"
+
+
+class EntryNotFound(PersistentQError):
+    """The journal of the operators' acts has no such entry, or the entry has no such batch."""
+
+    exit_code = 5
+
+    def __init__(self, entry: int) -> None:
+        super().__init__(entry)
+        self.entry = entry
+
+    @property
+    def summary(self) -> str:
+        """Names it."""
+        return f"the journal has no entry {self.entry}"
+
+    @property
+    def hint(self) -> str:
+        """How to find entries."""
+        return "`journal` shows those there are; they are kept for a year"
+
+
+class ReadOnlyMode(PersistentQError):
+    """Nothing may be changed from here: the face, or the settings, say so."""
+
+    exit_code = 2
+
+    def __init__(self, verb: str) -> None:
+        super().__init__(verb)
+        self.verb = verb
+
+    @property
+    def summary(self) -> str:
+        """Names what was refused."""
+        return f"{self.verb!r} is refused: this is read-only"
+
+    @property
+    def hint(self) -> str:
+        """How to be allowed."""
+        return "unset QUEUE_READONLY, or leave --readonly out, where changes are meant"
+
+
+class CountDiffers(PersistentQError):
+    """An act was to be done only to so many jobs, and it is about another number; nothing was changed."""
+
+    exit_code = 2
+
+    def __init__(self, expected: int, found: int) -> None:
+        super().__init__(expected, found)
+        self.expected, self.found = expected, found
+
+    @property
+    def summary(self) -> str:
+        """Names both numbers."""
+        return f"{self.expected:,} jobs were expected, and it is about {self.found:,}"
+
+    @property
+    def hint(self) -> str:
+        """What to do."""
+        return "look at the preview, and expect its count"
+
+
 class ConsumerNotFound(PersistentQError):
     """No consumer with this id has ever reported to the queue."""
 

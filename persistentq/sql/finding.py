@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, func, select
 
-from persistentq.job import Count, Job, Page
+from persistentq.acts import IdPage
+from persistentq.job import Count, Job, JobStatus, Page
 from persistentq.query import All, Query, matches
 from persistentq.sql.conditions import condition, split
 from persistentq.sql.models import LISTED, JobRow
@@ -30,14 +31,24 @@ class Search:
     Args:
         now: When it is asked.
         below: Only jobs with lower ids; None for all.
+        among: Only these; None for all.
     """
 
-    def __init__(self, session: Session, where: Query, now: datetime, below: int | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        where: Query,
+        now: datetime,
+        below: int | None = None,
+        among: Sequence[int] | None = None,
+    ) -> None:
         indexed, rest = split(where)
         self._session, self._where, self._now = session, where, now
         self._known: list[ColumnElement[bool]] = [LISTED, condition(indexed, now).clause]  # type: ignore[list-item]
         if below is not None:
             self._known.append(JobRow.id < below)
+        if among is not None:
+            self._known.append(JobRow.id.in_(among))
         self._is_indexed = rest == All()
         self._rest = condition(rest, now)
         self._floor = None if self._is_indexed else self._find_floor()
@@ -57,6 +68,20 @@ class Search:
         if len(found) > limit:
             return Page(page, str(page[-1].id), self._scanned(page[-1].id))
         return Page(page, None if self._floor is None else str(self._floor + 1), self._scanned(1))
+
+    def ids(self, limit: int) -> IdPage:
+        """Return the ids of the first so many jobs, with their statuses."""
+        if self._rest.is_exact:
+            rows = select(JobRow.id, JobRow.status).where(*self._wanted).order_by(JobRow.id.desc())
+            found = [
+                (job_id, JobStatus(status)) for job_id, status in self._session.execute(rows.limit(limit + 1))
+            ]
+        else:
+            found = [(job.id, job.status) for job in islice(self._jobs(limit + 1), limit + 1)]
+        page = tuple(found[:limit])
+        if len(found) > limit:
+            return IdPage(page, str(page[-1][0]))
+        return IdPage(page, None if self._floor is None else str(self._floor + 1))
 
     def _jobs(self, enough: int) -> Iterator[Job]:
         if self._rest.is_exact:

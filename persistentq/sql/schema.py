@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Engine, insert, inspect, select
 
 from persistentq.errors import DatabaseMissing, SchemaMismatch, StorageError
 from persistentq.sql.dialect import READONLY, DialectFacts
-from persistentq.sql.models import Base, SchemaRow
+from persistentq.sql.journal_models import JournalRow
+from persistentq.sql.models import SchemaRow
 
 VERSION = "0001"
 """The newest revision: what the models say. Revisions count upwards in four digits, so that they compare as text."""
@@ -53,7 +54,7 @@ def _bring_up(connection: Connection, location: str) -> None:
     """Create or upgrade the tables, unless another process has done so since they were looked at."""
     found = _version(connection)
     if found is None:
-        Base.metadata.create_all(connection)
+        JournalRow.metadata.create_all(connection)
         connection.execute(insert(SchemaRow).values(version_num=VERSION))
     elif found < VERSION:
         run_revisions(connection, location, found)

@@ -19,6 +19,7 @@ from persistentq.life import lasts
 from persistentq.payload import encode_result
 from persistentq.settlement import Settlement, Turn, Verb
 from persistentq.sql import statements
+from persistentq.sql.acts import Acts, keep_house
 from persistentq.sql.adding import Adding, row_values
 from persistentq.sql.claiming import Claim, Rows
 from persistentq.sql.group_commit import Shared
@@ -53,7 +54,7 @@ class _Said(NamedTuple):
 
 
 @repeating
-class PersistentQSQLAlchemy(Waiting, Schedules, Logs):
+class PersistentQSQLAlchemy(Waiting, Schedules, Logs, Acts):
     """A queue in a database, through the SQLAlchemy ORM. Safe to use from many threads and processes.
 
     Args:
@@ -286,6 +287,7 @@ class PersistentQSQLAlchemy(Waiting, Schedules, Logs):
         due = Prepared(statements.due(check_limit(limit)), self._engine.dialect)
         with self._orm() as session:
             session.execute(statements.forget_consumers(FORGET_AFTER // MICROSECOND))
+            keep_house(session, self._clock(session), limit)
             taken_back = self._reap(session, limit)
         return taken_back + self._run(lambda cursor: cursor.count(due, {}))
 

@@ -15,11 +15,14 @@ from hypothesis import strategies as st
 
 import persistentq
 from persistentq import (
+    ActRefused,
     ConfigurationError,
     ConsumerAlive,
     ConsumerNotFound,
+    CountDiffers,
     DatabaseMissing,
     DatabaseReplaced,
+    EntryNotFound,
     ExtraMissing,
     InvalidArgument,
     InvalidQuery,
@@ -30,6 +33,7 @@ from persistentq import (
     LockTimeout,
     PayloadError,
     PersistentQError,
+    ReadOnlyMode,
     ScheduleNotFound,
     SchemaMismatch,
     StorageError,
@@ -56,6 +60,10 @@ EXAMPLES: list[PersistentQError] = [
     InvalidTransition(7, "done", "cancel", "pending"),
     UniqueKeyTaken(7, "k"),
     LeaseLost(7, "c", 2),
+    ActRefused(7, "has changed since"),
+    EntryNotFound(3),
+    ReadOnlyMode("cancel"),
+    CountDiffers(3, 4),
     ConsumerNotFound("c"),
     ScheduleNotFound("s"),
     ConsumerAlive("c", "host", 7, datetime(2026, 11, 24, tzinfo=UTC)),

@@ -39,6 +39,7 @@ def upgrade() -> None:
     _make_the_others()
     _make_schedules()
     _make_logs()
+    _make_journal()
 
 
 def _text(name: str, *, null: bool = False) -> sa.Column[str]:
@@ -209,3 +210,36 @@ def _make_logs() -> None:
         _text("note"),
         sqlite_strict=True,
     )
+
+
+def _make_journal() -> None:
+    op.create_table(
+        "persistentq_journal",
+        sa.Column("id", INT64, primary_key=True),
+        _int64("at"),
+        *map(_text, ("actor", "face", "verb")),
+        _int64("undoes", null=True),
+        *map(_number, ("meant", "done", "batches")),
+        *map(_text, ("skipped", "details", "reason", "query")),
+        sqlite_strict=True,
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_persistentq_journal_at", "persistentq_journal", ["at"])
+    op.create_index("ix_persistentq_journal_undoes", "persistentq_journal", ["undoes"])
+    entry = sa.ForeignKey("persistentq_journal.id", ondelete="CASCADE")
+    op.create_table(
+        "persistentq_journal_batches",
+        sa.Column("entry_id", INT64, entry, primary_key=True, autoincrement=False),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        _int64("at"),
+        *map(_text, ("ids", "skipped", "changes")),
+        sqlite_strict=True,
+    )
+    op.create_table(
+        "persistentq_trash",
+        sa.Column("job_id", INT64, primary_key=True, autoincrement=False),
+        *map(_int64, ("entry_id", "deleted_at", "until")),
+        _text("content"),
+        sqlite_strict=True,
+    )
+    op.create_index("ix_persistentq_trash_until", "persistentq_trash", ["until"])

@@ -1,0 +1,307 @@
+"""The part of PersistentQMemory by which operators act on many jobs; see PersistentQInterface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from persistentq import clock
+from persistentq.acts import (
+    UNDO,
+    WAITING,
+    Act,
+    Changes,
+    IdPage,
+    Standing,
+    check_batch,
+    check_key,
+    no_longer_matches,
+    plan,
+    refused_by_status,
+    revert,
+    settled,
+    waiting_at,
+    works_on,
+)
+from persistentq.acts_interface import JOURNAL_KEPT, TRASH_KEPT
+from persistentq.checks import check_id, check_int, check_limit, check_span
+from persistentq.errors import ActRefused, EntryNotFound, JobError, JobNotFound
+from persistentq.failure import describe
+from persistentq.job import LONGEST_DELAY, UNFINISHED, Attempt, Job, JobStatus, Outcome
+from persistentq.job_log import JobLog
+from persistentq.journal import ActBatch, ActNote, JournalEntry, JournalPage, check_verb, count_reasons
+from persistentq.memory_operators import MemoryOperators
+from persistentq.payload import decode_args, encode_args
+from persistentq.query import EVERY_JOB, Query, matches
+from persistentq.selection import read_cursor
+
+_Told = tuple[Changes | None, Changes | None]
+_Changes = dict[int, Changes]
+
+
+class _Deleted(NamedTuple):
+    entry: int
+    until: datetime
+    job: Job
+    budget: int
+    history: list[Attempt] | None
+    log: JobLog | None
+
+
+@dataclass
+class _Entry:
+    told: JournalEntry
+    batches: list[dict[int, _Told]] = field(default_factory=list)
+
+
+class MemoryActs(MemoryOperators):
+    """Acts, their journal and the trash of a queue in memory."""
+
+    def __init__(
+        self,
+        max_attempts: int = 3,
+        lease: timedelta = timedelta(seconds=60),
+        now: Callable[[], datetime] = clock.now,
+    ) -> None:
+        super().__init__(max_attempts, lease, now)
+        self._journal: dict[int, _Entry] = {}
+        self._trash: dict[int, _Deleted] = {}
+        self._last_entry = 0
+
+    def find_ids(
+        self,
+        where: Query = EVERY_JOB,
+        *,
+        among: Sequence[int] | None = None,
+        limit: int = 10_000,
+        after: str | None = None,
+    ) -> IdPage:
+        check_int("limit", limit, 1, 10_000)
+        below, ids = read_cursor(after), None if among is None else check_batch(among)
+        found = [
+            (job.id, job.status)
+            for job in self._matching(where)
+            if (below is None or job.id < below) and (ids is None or job.id in ids)
+        ]
+        page = tuple(found[:limit])
+        return IdPage(page, str(page[-1][0]) if len(found) > limit else None)
+
+    def act(
+        self,
+        act: Act,
+        job_ids: Sequence[int],
+        *,
+        note: ActNote | int,
+        where: Query = EVERY_JOB,
+        trash: timedelta = TRASH_KEPT,
+    ) -> ActBatch:
+        ids = check_batch(job_ids)
+        check_span("trash", trash, timedelta(0), LONGEST_DELAY)
+        with self._lock:
+            now = self._now()
+            entry = self._open_entry(note, act.verb, act.details, now)
+            jobs = {job_id: self._standing(self._jobs[job_id]) for job_id in ids if job_id in self._jobs}
+
+            def change(job: Standing) -> Changes:
+                if not matches(where, self._jobs[job.id], now):
+                    raise no_longer_matches(job.id)
+                return plan(act, job, now)
+
+            changes, skipped = self._planned(ids, jobs, change)
+            if act.verb == "delete":
+                told = self._throw_away(list(changes), entry.told.id, now + trash)
+            else:
+                told = self._change_each(jobs, changes, act.error if act.verb == "mark-failed" else None)
+            self._keep_house(now)
+            return self._tell_batch(entry, told, skipped)
+
+    def _standing(self, job: Job, budget: int | None = None) -> Standing:
+        names = Standing._fields
+        values = {name: getattr(job, name) for name in names if name != "budget"}
+        return Standing(**values, budget=self._budgets[job.id] if budget is None else budget)
+
+    def _planned(
+        self, ids: Sequence[int], jobs: dict[int, Standing], change: Callable[[Standing], Changes]
+    ) -> tuple[_Changes, dict[int, JobError]]:
+        changes: _Changes = {}
+        skipped: dict[int, JobError] = {}
+        held = (job.unique_key for job in self._jobs.values() if job.status in UNFINISHED)
+        taken = {key for key in held if key is not None}
+        for job_id in ids:
+            try:
+                if job_id not in jobs:
+                    raise JobNotFound(job_id)
+                planned = change(jobs[job_id])
+                check_key(jobs[job_id], planned, taken, is_gone=job_id not in self._jobs)
+            except JobError as error:
+                skipped[job_id] = error
+            else:
+                changes[job_id] = planned
+        return changes, skipped
+
+    def _change_each(
+        self, jobs: dict[int, Standing], changes: _Changes, error: str | None = None
+    ) -> dict[int, _Told]:
+        for job_id, one in changes.items():
+            job = self._jobs[job_id]
+            if job.status == JobStatus.PROCESSING and "status" in one:
+                self._note(job, Outcome.TAKEN, None if error is None else describe(error))
+            own = {"args": decode_args(encode_args(one["args"]))} if "args" in one else {}
+            self._put(job, **one | own)
+        return {
+            job_id: ({name: getattr(jobs[job_id], name) for name in one}, settled(jobs[job_id], one))
+            for job_id, one in changes.items()
+        }
+
+    # --- the trash
+
+    def _throw_away(self, ids: Sequence[int], entry: int, until: datetime) -> dict[int, _Told]:
+        for job_id in ids:
+            job = self._jobs[job_id]
+            log = self._logs.get(job_id)
+            self._trash[job_id] = _Deleted(
+                entry, until, job, self._budgets[job_id], self._history.get(job_id), log
+            )
+            self._drop(job)
+        return dict.fromkeys(ids, ({}, None))
+
+    def _bring_back(self, job_id: int, changes: Changes) -> None:
+        kept = self._trash.pop(job_id)
+        self._budgets[job_id] = kept.budget
+        if kept.history is not None:
+            self._history[job_id] = kept.history
+        if kept.log is not None:
+            self._logs[job_id] = kept.log
+        self._put(kept.job, **changes)
+
+    def _keep_house(self, now: datetime) -> None:
+        self._trash = {job_id: kept for job_id, kept in self._trash.items() if kept.until > now}
+        old = [number for number, one in self._journal.items() if one.told.at < now - JOURNAL_KEPT]
+        for number in old:
+            del self._journal[number]
+
+    # --- undoing
+
+    def undo(self, entry: int, batch: int, *, note: ActNote | int, trash: timedelta = TRASH_KEPT) -> ActBatch:
+        check_int("batch", batch, 1, 2**31 - 1)
+        check_span("trash", trash, timedelta(0), LONGEST_DELAY)
+        with self._lock:
+            now, undone = self._now(), self._entry(entry)
+            if batch > len(undone.batches):
+                raise EntryNotFound(entry)
+            verb = undone.told.details["verb"] if undone.told.verb == UNDO else undone.told.verb
+            mine = self._open_entry(note, UNDO, {"verb": verb}, now, undoes=entry)
+            told = undone.batches[batch - 1]
+            stored = {
+                job_id for job_id, kept in self._trash.items() if kept.entry == entry and job_id in told
+            }
+            done, skipped = self._undo_each(verb, told, stored, now, mine.told.id, now + trash)
+            self._keep_house(now)
+            return self._tell_batch(mine, done, skipped)
+
+    def _undo_each(
+        self,
+        verb: str,
+        told: dict[int, _Told],
+        stored: set[int],
+        now: datetime,
+        mine: int,
+        until: datetime,
+    ) -> tuple[dict[int, _Told], dict[int, JobError]]:
+        jobs = {
+            job_id: self._standing(self._jobs[job_id])
+            for job_id, (_, after) in told.items()
+            if after is not None and job_id in self._jobs
+        }
+        for job_id in stored:
+            jobs[job_id] = self._standing(self._trash[job_id].job, self._trash[job_id].budget)
+
+        def change(job: Standing) -> Changes:
+            before, after = told[job.id]
+            if after is None:
+                return {"status": waiting_at(job.run_at, now)} if job.status in WAITING else {}
+            back = revert(job, verb, before or {}, after, now)
+            if before is None and job.status not in works_on("delete"):
+                raise refused_by_status("delete", job)
+            return back
+
+        changes, skipped = self._planned(list(told), jobs, change)
+        for job_id, (_, after) in told.items():
+            if after is None and job_id not in stored:
+                skipped[job_id] = ActRefused(job_id, "is not in the trash any more")
+        again = [job_id for job_id in changes if told[job_id][0] is None]
+        others = {one: change for one, change in changes.items() if one not in stored and one not in again}
+        done = self._change_each(jobs, others) | self._throw_away(again, mine, until)
+        for job_id in stored & changes.keys():
+            self._bring_back(job_id, changes[job_id])
+            status = changes[job_id].get("status", jobs[job_id].status)
+            done[job_id] = (None, {"status": status, "attempt": jobs[job_id].attempt})
+        return done, skipped
+
+    # --- the journal
+
+    def _entry(self, entry: int) -> _Entry:
+        if check_id(entry) not in self._journal:
+            raise EntryNotFound(entry)
+        return self._journal[entry]
+
+    def _open_entry(
+        self,
+        note: ActNote | int,
+        verb: str,
+        details: Mapping[str, Any],
+        now: datetime,
+        undoes: int | None = None,
+    ) -> _Entry:
+        if not isinstance(note, ActNote):
+            return self._entry(note)
+        kept = decode_args(encode_args(details, "details")) or {}
+        self._last_entry += 1
+        entry = JournalEntry(
+            id=self._last_entry,
+            at=now,
+            actor=note.actor,
+            face=note.face,
+            verb=verb,
+            details=kept,
+            query=note.query,
+            reason=note.reason,
+            meant=note.meant,
+            undoes=undoes,
+        )
+        self._journal[entry.id] = made = _Entry(entry)
+        return made
+
+    def _tell_batch(self, entry: _Entry, told: dict[int, _Told], skipped: Mapping[int, JobError]) -> ActBatch:
+        known = entry.told
+        entry.batches.append(told)
+        entry.told = replace(
+            known,
+            done=known.done + len(told),
+            skipped=count_reasons(known.skipped, skipped.values()),
+            batches=known.batches + 1,
+        )
+        return ActBatch(known.id, tuple(sorted(told)), skipped)
+
+    def write_journal(self, verb: str, note: ActNote, details: Mapping[str, Any] | None = None) -> int:
+        with self._lock:
+            return self._open_entry(note, check_verb(verb), details or {}, self._now()).told.id
+
+    def list_journal(self, *, limit: int = 100, after: str | None = None) -> JournalPage:
+        check_limit(limit)
+        below = read_cursor(after)
+        with self._lock:
+            found = [one for one in sorted(self._journal, reverse=True) if below is None or one < below]
+            page = tuple(self.get_entry(one) for one in found[:limit])
+        return JournalPage(page, str(page[-1].id) if len(found) > limit else None)
+
+    def get_entry(self, entry: int) -> JournalEntry:
+        with self._lock:
+            undone = [one.told.id for one in self._journal.values() if one.told.undoes == entry]
+            return replace(self._entry(entry).told, undone_by=max(undone, default=None))
+
+    def get_entry_ids(self, entry: int) -> list[int]:
+        with self._lock:
+            return [job_id for batch in self._entry(entry).batches for job_id in sorted(batch)]
