@@ -64,6 +64,9 @@ def _record(misfit: Misfit) -> dict[str, object]:
 
 
 def _lines(found: Preflight, location: str) -> Iterator[str]:
+    if not found.misfits:
+        yield f"all of {found.jobs:,} unfinished jobs and {found.schedules:,} schedules in {location} fit"
+        return
     for misfit in found.misfits:
         yield f"{misfit.task}: {_numbers(misfit)}: {misfit.reason}"
     jobs = sum(misfit.jobs for misfit in found.misfits)

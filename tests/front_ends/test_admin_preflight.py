@@ -120,7 +120,7 @@ class TestCommandLine:
     def test_what_fits_is_said(self, store: PersistentQInterface) -> None:
         store.enqueue("report.make", {"month": 5})
         code, out, err = run("preflight", "--app", "new_code:tasks")
-        expected = f"0 of 1 unfinished jobs and 0 of 0 schedules in {store.location} do not fit\n"
+        expected = f"all of 1 unfinished jobs and 0 schedules in {store.location} fit\n"
         assert (code, out, err) == (0, expected, "")
 
     def test_what_does_not_fit_is_grouped_and_6_is_returned(self, store: PersistentQInterface) -> None:
@@ -180,4 +180,4 @@ class TestCommandLine:
             timeout=60,
         )
         assert (ran.returncode, ran.stderr) == (0, "")
-        assert ran.stdout.startswith("0 of 0 unfinished jobs")
+        assert ran.stdout.startswith("all of 0 unfinished jobs")
