@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import re
-from datetime import UTC, datetime
+import time
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from persistentq.context import find_current_job
@@ -72,12 +73,20 @@ class JsonLine(logging.Formatter):
         shown = {
             name: hide_passwords(value) if isinstance(value, str) else value for name, value in line.items()
         }
-        return json.dumps(shown, default=str)
+        return _encode(shown)
+
+
+# Made once: `json.dumps` makes one for each call that says anything about how.
+_encode = json.JSONEncoder(default=str).encode
 
 
 def _time(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{_second(int(record.created))}.{int(record.msecs):03d}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(moment: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from persistentq.errors import ExtraMissing, InvalidArgument
@@ -74,6 +75,8 @@ class ConsumerMetrics:
             buckets=SPANS,
         )
         self._state = _show(consumer, registry)
+        # Looking them up takes longer than counting.
+        self._series = cache(self._find_series)
 
     def __call__(self, event: Event, facts: Facts) -> None:
         """Count an attempt's end; other events, and those of other consumers in this process, are passed by."""
@@ -82,12 +85,20 @@ class ConsumerMetrics:
         task, queue = facts["task"], facts["queue"]
         if task not in self._consumer.tasks:
             task = UNKNOWN
-        self._ends.labels(task, queue, event.outcome).inc()
+        end, wait, run = self._series(task, queue, event.outcome)
+        end.inc()
         # Of a job that was lost, neither is known; one that is given back may not have begun.
         if "waited" in facts:
-            self._waits.labels(task, queue).observe(facts["waited"])
+            wait.observe(facts["waited"])
         if seconds := facts.get("seconds"):
-            self._runs.labels(task, queue).observe(seconds)
+            run.observe(seconds)
+
+    def _find_series(self, task: str, queue: str, outcome: str) -> tuple[Counter, Histogram, Histogram]:
+        return (
+            self._ends.labels(task, queue, outcome),
+            self._waits.labels(task, queue),
+            self._runs.labels(task, queue),
+        )
 
     def close(self) -> None:
         """Take the metrics out of the registry."""

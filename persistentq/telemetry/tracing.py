@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from contextvars import Token
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import Link, Span, Tracer
+    from opentelemetry.trace import Link, Span, Tracer, TracerProvider
 
     from persistentq.context import JobContext
     from persistentq.job import Job
@@ -65,9 +65,18 @@ class JobSpan:
 
     def _begin(self, job: Job) -> None:
         from opentelemetry.context import Context, attach
-        from opentelemetry.trace import SpanKind, set_span_in_context
+        from opentelemetry.trace import (
+            ProxyTracerProvider,
+            SpanKind,
+            get_tracer_provider,
+            set_span_in_context,
+        )
 
-        self._span = span = _tracer().start_span(
+        provider = get_tracer_provider()
+        if isinstance(provider, ProxyTracerProvider):
+            # Nobody has configured an SDK; some library has loaded the API, as many do.
+            return
+        self._span = span = _tracer(provider).start_span(
             f"process {job.task}",
             # Not a part of what may be going on where the consumer was started.
             context=Context(),
@@ -111,11 +120,8 @@ class JobSpan:
 
 
 @cache
-def _tracer() -> Tracer:
-    from opentelemetry import trace
-
-    # One that was got before a provider was set asks that one as soon as it is.
-    return trace.get_tracer("persistentq")
+def _tracer(provider: TracerProvider) -> Tracer:
+    return provider.get_tracer("persistentq")
 
 
 def _attributes(job: Job) -> dict[str, str | int]:

@@ -68,7 +68,7 @@ def test_attempts_are_counted_by_task_queue_and_outcome(queue: PersistentQInterf
     }
     for name in ("persistentq_job_wait_seconds_count", "persistentq_job_run_seconds_count"):
         assert value(registry, name, task="work", queue="default") == 3
-    assert value(registry, "persistentq_job_run_seconds_count", task="(unknown)", queue="default") is None
+    assert value(registry, "persistentq_job_run_seconds_count", task="(unknown)", queue="default") == 0
 
 
 def test_times_go_into_the_histograms(tasks: Tasks) -> None:

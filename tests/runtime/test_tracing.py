@@ -29,7 +29,6 @@ from persistentq import (
     current_job,
 )
 from persistentq.tasks import Tasks
-from persistentq.telemetry import tracing
 from persistentq.telemetry.tracing import with_trace
 
 
@@ -48,7 +47,7 @@ class Traced:
         self.exporter, self.provider = InMemorySpanExporter(), TracerProvider()
         self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         self.tracer: Tracer = self.provider.get_tracer("tests")
-        monkeypatch.setattr(tracing, "_tracer", lambda: self.provider.get_tracer("persistentq"))
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER", self.provider)
 
     def span(self, name: str) -> ReadableSpan:
         (found,) = [span for span in self.exporter.get_finished_spans() if span.name == name]
@@ -255,6 +254,15 @@ def test_an_api_that_cannot_be_used_harms_no_job(
     Consumer(queue, tasks=tasks).run(burst=True)
     done = queue.get_job(job.id)
     assert (done.result, done.metadata) == ("done", {})
+
+
+def test_an_api_without_an_sdk_makes_no_span(queue: PersistentQInterface, tasks: Tasks) -> None:
+    seen: list[trace.Span] = []
+    tasks.add("work", lambda: seen.append(trace.get_current_span()))
+    job = queue.enqueue("work")
+    Consumer(queue, tasks=tasks).run(burst=True)
+    assert seen == [trace.INVALID_SPAN]
+    assert queue.get_job(job.id).metadata == {}
 
 
 def test_the_active_span_is_the_jobs_only_while_its_code_runs(
