@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,7 +15,9 @@ from persistentq import (
     Cancel,
     Consumer,
     LeaseLost,
+    NewJob,
     NoRetry,
+    Outcome,
     PersistentQInterface,
     PersistentQMemory,
     PersistentQSQLAlchemy,
@@ -195,6 +198,51 @@ def test_what_a_session_completed_is_done(tmp_path: Any, tasks: Tasks, heard: He
         Consumer(queue, tasks=tasks).run(burst=True)
         assert queue.get_job(job.id).result == "kept"
     assert heard.ends() == [("done", job.id, 1)]
+
+
+TOLD_AS = {
+    Outcome.DONE: {"done"},
+    Outcome.FAILED: {"failed", "timed_out"},
+    Outcome.SNOOZED: {"snoozed"},
+    Outcome.CANCELLED: {"cancelled"},
+    Outcome.RELEASED: {"given_back"},
+    Outcome.TAKEN: {"lost"},
+}
+
+
+def test_what_is_told_is_what_is_stored(queue: PersistentQInterface, tasks: Tasks, heard: Heard) -> None:
+    """Of two consumers that are stopped while they work, every attempt of every job, once."""
+
+    def work(fate: int) -> None:
+        job = current_job().job
+        match fate if job.attempt == 1 else 0:
+            case 1:
+                raise Retry(timedelta(0))
+            case 2:
+                raise Snooze(timedelta(0))
+            case 3:
+                raise Cancel
+            case 4:
+                raise NoRetry
+            case 5:
+                queue.assign_job(job.id, None)
+            case 6:
+                threading.Event().wait(0.01)
+
+    tasks.add("work", work)
+    chance = random.Random(4)
+    jobs = queue.enqueue_many([NewJob("work", {"fate": chance.randrange(8)}) for _ in range(200)])
+    for _ in range(3):
+        with running(Consumer(queue, tasks=tasks, concurrency=4)), running(Consumer(queue, tasks=tasks)):
+            threading.Event().wait(0.05)
+    Consumer(queue, tasks=tasks, concurrency=4).run(burst=True)
+    told = {(job, attempt): outcome for outcome, job, attempt in heard.ends()}
+    assert len(told) == len(heard.ends())
+    stored = {(job.id, one.attempt): one.outcome for job in jobs for one in queue.get_attempts(job.id)}
+    assert told.keys() == stored.keys()
+    assert [
+        key for key, outcome in stored.items() if outcome is None or told[key] not in TOLD_AS[outcome]
+    ] == []
 
 
 def test_a_drain_tells_what_it_gives_back(queue: PersistentQInterface, tasks: Tasks, heard: Heard) -> None:
