@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from persistentq.checks import check_int, check_text
@@ -100,6 +100,11 @@ class JournalPage(NamedTuple):
 
     items: tuple[JournalEntry, ...]
     next: str | None
+
+
+def pause_details(queue: str, lasting: timedelta | None) -> dict[str, Any]:
+    """Return what the journal keeps of a pause."""
+    return {"queue": queue, "seconds": None if lasting is None else lasting.total_seconds()}
 
 
 def reason_of(error: JobError) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from persistentq import clock
 from persistentq.acts import (
@@ -25,19 +24,19 @@ from persistentq.acts import (
     waiting_at,
     works_on,
 )
-from persistentq.acts_interface import JOURNAL_KEPT, TRASH_KEPT
-from persistentq.checks import check_id, check_int, check_limit, check_span
+from persistentq.acts_interface import TRASH_KEPT
+from persistentq.checks import check_int, check_span
 from persistentq.errors import ActRefused, EntryNotFound, JobError, JobNotFound
 from persistentq.failure import describe
 from persistentq.job import LONGEST_DELAY, UNFINISHED, Attempt, Job, JobStatus, Outcome
 from persistentq.job_log import JobLog
-from persistentq.journal import ActBatch, ActNote, JournalEntry, JournalPage, check_verb, count_reasons
+from persistentq.journal import ActBatch, ActNote
+from persistentq.memory_journal import Told
 from persistentq.memory_operators import MemoryOperators
 from persistentq.payload import decode_args, encode_args
 from persistentq.query import EVERY_JOB, Query, matches
 from persistentq.selection import read_cursor
 
-_Told = tuple[Changes | None, Changes | None]
 _Changes = dict[int, Changes]
 
 
@@ -50,14 +49,8 @@ class _Deleted(NamedTuple):
     log: JobLog | None
 
 
-@dataclass
-class _Entry:
-    told: JournalEntry
-    batches: list[dict[int, _Told]] = field(default_factory=list)
-
-
 class MemoryActs(MemoryOperators):
-    """Acts, their journal and the trash of a queue in memory."""
+    """Acts on many jobs, and the trash of a queue in memory."""
 
     def __init__(
         self,
@@ -66,9 +59,7 @@ class MemoryActs(MemoryOperators):
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         super().__init__(max_attempts, lease, now)
-        self._journal: dict[int, _Entry] = {}
         self._trash: dict[int, _Deleted] = {}
-        self._last_entry = 0
 
     def find_ids(
         self,
@@ -143,7 +134,7 @@ class MemoryActs(MemoryOperators):
 
     def _change_each(
         self, jobs: dict[int, Standing], changes: _Changes, error: str | None = None
-    ) -> dict[int, _Told]:
+    ) -> dict[int, Told]:
         for job_id, one in changes.items():
             job = self._jobs[job_id]
             if job.status == JobStatus.PROCESSING and "status" in one:
@@ -157,7 +148,7 @@ class MemoryActs(MemoryOperators):
 
     # --- the trash
 
-    def _throw_away(self, ids: Sequence[int], entry: int, until: datetime) -> dict[int, _Told]:
+    def _throw_away(self, ids: Sequence[int], entry: int, until: datetime) -> dict[int, Told]:
         for job_id in ids:
             job = self._jobs[job_id]
             log = self._logs.get(job_id)
@@ -178,9 +169,7 @@ class MemoryActs(MemoryOperators):
 
     def _keep_house(self, now: datetime) -> None:
         self._trash = {job_id: kept for job_id, kept in self._trash.items() if kept.until > now}
-        old = [number for number, one in self._journal.items() if one.told.at < now - JOURNAL_KEPT]
-        for number in old:
-            del self._journal[number]
+        self._forget_old(now)
 
     # --- undoing
 
@@ -204,12 +193,12 @@ class MemoryActs(MemoryOperators):
     def _undo_each(
         self,
         verb: str,
-        told: dict[int, _Told],
+        told: dict[int, Told],
         stored: set[int],
         now: datetime,
         mine: int,
         until: datetime,
-    ) -> tuple[dict[int, _Told], dict[int, JobError]]:
+    ) -> tuple[dict[int, Told], dict[int, JobError]]:
         jobs = {
             job_id: self._standing(self._jobs[job_id])
             for job_id, (_, after) in told.items()
@@ -239,69 +228,3 @@ class MemoryActs(MemoryOperators):
             status = changes[job_id].get("status", jobs[job_id].status)
             done[job_id] = (None, {"status": status, "attempt": jobs[job_id].attempt})
         return done, skipped
-
-    # --- the journal
-
-    def _entry(self, entry: int) -> _Entry:
-        if check_id(entry) not in self._journal:
-            raise EntryNotFound(entry)
-        return self._journal[entry]
-
-    def _open_entry(
-        self,
-        note: ActNote | int,
-        verb: str,
-        details: Mapping[str, Any],
-        now: datetime,
-        undoes: int | None = None,
-    ) -> _Entry:
-        if not isinstance(note, ActNote):
-            return self._entry(note)
-        kept = decode_args(encode_args(details, "details")) or {}
-        self._last_entry += 1
-        entry = JournalEntry(
-            id=self._last_entry,
-            at=now,
-            actor=note.actor,
-            face=note.face,
-            verb=verb,
-            details=kept,
-            query=note.query,
-            reason=note.reason,
-            meant=note.meant,
-            undoes=undoes,
-        )
-        self._journal[entry.id] = made = _Entry(entry)
-        return made
-
-    def _tell_batch(self, entry: _Entry, told: dict[int, _Told], skipped: Mapping[int, JobError]) -> ActBatch:
-        known = entry.told
-        entry.batches.append(told)
-        entry.told = replace(
-            known,
-            done=known.done + len(told),
-            skipped=count_reasons(known.skipped, skipped.values()),
-            batches=known.batches + 1,
-        )
-        return ActBatch(known.id, tuple(sorted(told)), skipped)
-
-    def write_journal(self, verb: str, note: ActNote, details: Mapping[str, Any] | None = None) -> int:
-        with self._lock:
-            return self._open_entry(note, check_verb(verb), details or {}, self._now()).told.id
-
-    def list_journal(self, *, limit: int = 100, after: str | None = None) -> JournalPage:
-        check_limit(limit)
-        below = read_cursor(after)
-        with self._lock:
-            found = [one for one in sorted(self._journal, reverse=True) if below is None or one < below]
-            page = tuple(self.get_entry(one) for one in found[:limit])
-        return JournalPage(page, str(page[-1].id) if len(found) > limit else None)
-
-    def get_entry(self, entry: int) -> JournalEntry:
-        with self._lock:
-            undone = [one.told.id for one in self._journal.values() if one.told.undoes == entry]
-            return replace(self._entry(entry).told, undone_by=max(undone, default=None))
-
-    def get_entry_ids(self, entry: int) -> list[int]:
-        with self._lock:
-            return [job_id for batch in self._entry(entry).batches for job_id in sorted(batch)]

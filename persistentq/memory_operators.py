@@ -18,11 +18,13 @@ from persistentq.job import (
     require_before,
     statuses_before,
 )
-from persistentq.memory_readers import MemoryReaders, running_attempt
+from persistentq.journal import ActNote, pause_details
+from persistentq.memory_journal import MemoryJournal
+from persistentq.memory_readers import running_attempt
 from persistentq.selection import StatusFilter, check_pause, check_retention, check_statuses
 
 
-class MemoryOperators(MemoryReaders):
+class MemoryOperators(MemoryJournal):
     """What an operator may do to a queue in memory; see PersistentQInterface."""
 
     def _holder(self, unique_key: str) -> Job | None:
@@ -158,14 +160,21 @@ class MemoryOperators(MemoryReaders):
                 self._drop(job)
             return len(chosen[:limit])
 
-    def pause_queue(self, queue: str, *, lasting: timedelta | None = None) -> QueueInfo:
+    def pause_queue(
+        self, queue: str, *, lasting: timedelta | None = None, note: ActNote | None = None
+    ) -> QueueInfo:
         name, span = check_queue(queue), check_pause(lasting)
         with self._lock:
+            if note is not None:
+                self._open_entry(note, "pause", pause_details(name, span), self._now())
             self._pauses[name] = None if span is None else self._now() + span
             return self._queue_info(name, self.count_jobs().get(name, {}))
 
-    def resume_queue(self, queue: str) -> QueueInfo:
+    def resume_queue(self, queue: str, *, note: ActNote | None = None) -> QueueInfo:
+        check_queue(queue)
         with self._lock:
+            if note is not None:
+                self._open_entry(note, "resume", {"queue": queue}, self._now())
             self._pauses.pop(check_queue(queue), None)
             self._bells.hint([queue])
             return self._queue_info(queue, self.count_jobs().get(queue, {}))

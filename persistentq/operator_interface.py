@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from persistentq.errors import InvalidArgument
 from persistentq.job import ActivityBucket, Attempt, ConsumerInfo, Count, Job, JobStatus, Page, QueueInfo
+from persistentq.journal import ActNote
 from persistentq.query import EVERY_JOB, Query
 from persistentq.selection import StatusFilter, selected
 
@@ -216,16 +217,19 @@ class OperatorInterface(ABC):
         """
 
     @abstractmethod
-    def pause_queue(self, queue: str, *, lasting: timedelta | None = None) -> QueueInfo:
+    def pause_queue(
+        self, queue: str, *, lasting: timedelta | None = None, note: ActNote | None = None
+    ) -> QueueInfo:
         """Hand out no more jobs of this queue; those that are processing go on. May be repeated.
 
         Args:
             lasting: The pause ends by itself after this; None for until `resume_queue`.
+            note: Who does it, and why, for the journal; None for no entry in it.
         """
 
     @abstractmethod
-    def resume_queue(self, queue: str) -> QueueInfo:
-        """Hand out the queue's jobs again. May be repeated."""
+    def resume_queue(self, queue: str, *, note: ActNote | None = None) -> QueueInfo:
+        """Hand out the queue's jobs again, noted as `pause_queue` is. May be repeated."""
 
     @abstractmethod
     def list_queues(self) -> list[QueueInfo]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from persistentq.checks import check_consumer, check_int, check_span
 from persistentq.errors import ConfigurationError, InvalidArgument
 from persistentq.job import LONGEST_LEASE
+from persistentq.redaction import SECRETS
 
 
 class Setting(NamedTuple):
@@ -59,6 +60,16 @@ def _word(*known: str) -> Callable[[str], str]:
         return text.lower()
 
     return read
+
+
+def _flag(text: str) -> bool:
+    return _word("0", "1", "false", "true", "no", "yes")(text) in {"1", "true", "yes"}
+
+
+def _words(text: str) -> tuple[str, ...]:
+    if "\0" in text:
+        raise InvalidArgument("", text, "holds a NUL character")
+    return () if text.lower() == "none" else tuple(filter(None, map(str.strip, text.split(","))))
 
 
 def _path(text: str) -> Path:
@@ -120,6 +131,27 @@ SETTINGS: tuple[Setting, ...] = (
         "what is less important is not written: debug, info, warning or error",
         _word("debug", "info", "warning", "error"),
     ),
+    Setting(
+        "QUEUE_READONLY",
+        "0",
+        "flag",
+        "1 lets the command line, the manager and the dashboard change nothing",
+        _flag,
+    ),
+    Setting(
+        "REDACT",
+        ",".join(SECRETS),
+        "patterns",
+        "arguments whose names contain one of these are not shown; * stands for anything; none shows everything",
+        _words,
+    ),
+    Setting(
+        "TRASH_DAYS",
+        "7",
+        "days",
+        "how long a job that an operator deleted can be brought back",
+        _whole(0, 3_650),
+    ),
 )
 
 
@@ -138,6 +170,9 @@ class Settings:
         consumer_id: CONSUMER_ID; None for one made anew at each start.
         log_format: LOG_FORMAT.
         log_level: LOG_LEVEL.
+        is_readonly: QUEUE_READONLY.
+        redacted: REDACT.
+        trash: TRASH_DAYS.
         env_file: The `.env` that was read, or None.
     """
 
@@ -151,6 +186,9 @@ class Settings:
     consumer_id: str | None
     log_format: str
     log_level: str
+    is_readonly: bool
+    redacted: tuple[str, ...]
+    trash: timedelta
     env_file: Path | None
 
 
@@ -179,6 +217,9 @@ def load_settings(environ: Mapping[str, str] | None = None, directory: Path | No
         consumer_id=source.value("CONSUMER_ID"),
         log_format=source.value("LOG_FORMAT"),
         log_level=source.value("LOG_LEVEL"),
+        is_readonly=source.value("QUEUE_READONLY"),
+        redacted=source.value("REDACT"),
+        trash=timedelta(days=source.value("TRASH_DAYS")),
         env_file=source.env_file,
     )
 

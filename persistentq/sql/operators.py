@@ -10,9 +10,11 @@ from persistentq.checks import check_consumer, check_id, check_limit, check_queu
 from persistentq.errors import UniqueKeyTaken
 from persistentq.failure import describe
 from persistentq.job import UNFINISHED, Job, JobStatus, Outcome, QueueInfo, statuses_before
+from persistentq.journal import ActNote, pause_details
 from persistentq.selection import StatusFilter, check_pause, check_retention, check_statuses
 from persistentq.sql import statements
 from persistentq.sql.hints import telling
+from persistentq.sql.journal import open_entry
 from persistentq.sql.models import LISTED, MICROSECOND, JobRow, PauseRow
 from persistentq.sql.readers import Readers
 from persistentq.sql.rows import to_job
@@ -105,7 +107,9 @@ class Operators(Readers):
         with self._write() as connection:
             return connection.execute(statements.surplus(wanted, older_us, keep, check_limit(limit))).rowcount
 
-    def pause_queue(self, queue: str, *, lasting: timedelta | None = None) -> QueueInfo:
+    def pause_queue(
+        self, queue: str, *, lasting: timedelta | None = None, note: ActNote | None = None
+    ) -> QueueInfo:
         name, span = check_queue(queue), check_pause(lasting)
         with self._orm() as session:
             now = self._clock(session)
@@ -114,11 +118,15 @@ class Operators(Readers):
                 row = PauseRow(queue=name, paused_at=now)
                 session.add(row)
             row.paused_until = None if span is None else now + span
+            if note is not None:
+                open_entry(session, note, "pause", pause_details(name, span), now)
         return self._info_of(name)
 
     @telling
-    def resume_queue(self, queue: str) -> QueueInfo:
+    def resume_queue(self, queue: str, *, note: ActNote | None = None) -> QueueInfo:
         name = check_queue(queue)
         with self._orm() as session:
             session.execute(delete(PauseRow).where(PauseRow.queue == name))
+            if note is not None:
+                open_entry(session, note, "resume", {"queue": name}, self._clock(session))
         return self._info_of(name)

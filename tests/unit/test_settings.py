@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from persistentq import ConfigurationError, load_settings
+from persistentq.redaction import SECRETS
 from persistentq.settings import SETTINGS
 
 EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
@@ -24,6 +25,15 @@ def test_the_defaults(tmp_path: Path) -> None:
         timedelta(seconds=5),
     )
     assert settings.lock_timeout == timedelta(seconds=10)
+
+
+def test_what_operators_may_do_and_see(tmp_path: Path) -> None:
+    settings = load_settings({}, tmp_path)
+    assert (settings.is_readonly, settings.trash) == (False, timedelta(days=7))
+    assert settings.redacted == SECRETS
+    strict = load_settings({"QUEUE_READONLY": "yes", "REDACT": "iban, card_*,", "TRASH_DAYS": "0"}, tmp_path)
+    assert (strict.is_readonly, strict.redacted, strict.trash) == (True, ("iban", "card_*"), timedelta(0))
+    assert load_settings({"REDACT": "none"}, tmp_path).redacted == ()
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
@@ -75,6 +85,9 @@ def test_an_empty_value_is_none(tmp_path: Path) -> None:
         ("CONSUMER_ID", "no spaces"),
         ("LOG_FORMAT", "xml"),
         ("LOG_LEVEL", "loud"),
+        ("QUEUE_READONLY", "perhaps"),
+        ("TRASH_DAYS", "-1"),
+        ("TRASH_DAYS", "a week"),
     ],
 )
 def test_a_bad_value_names_key_value_and_place(tmp_path: Path, key: str, value: str) -> None:

@@ -1,0 +1,203 @@
+"""Preview and apply, read-only, redaction and undo, as every face has them: in memory and on SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from persistentq import (
+    Act,
+    CountDiffers,
+    InvalidQuery,
+    JobStatus,
+    NewJob,
+    PersistentQInterface,
+    PersistentQMemory,
+    PersistentQSQLAlchemy,
+    ReadOnlyMode,
+    StorageUnavailable,
+    load_settings,
+)
+from persistentq.acts import MAX_BATCH
+from persistentq.operations.operator import Operator, user_and_host
+from persistentq.query import parse
+from persistentq.redaction import REDACTED, Redaction
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PersistentQInterface]:
+    made: PersistentQInterface = PersistentQMemory()
+    if request.param == "sqlite":
+        made = PersistentQSQLAlchemy(f"sqlite:///{tmp_path}/queue.db")
+    with made:
+        yield made
+
+
+@pytest.fixture
+def operator(queue: PersistentQInterface) -> Operator:
+    return Operator(queue, actor="ann", face="cli")
+
+
+def fill(queue: PersistentQInterface, number: int, **more: Any) -> list[int]:
+    return [job.id for job in queue.enqueue_many([NewJob("t", **more)] * number)]
+
+
+def test_a_preview_tells_what_would_be_done_and_changes_nothing(
+    queue: PersistentQInterface, operator: Operator
+) -> None:
+    ids = fill(queue, 8)
+    queue.cancel(ids[0])
+    queue.cancel(ids[7])
+    before = list(queue.list_jobs())
+    seen = operator.preview(Act("cancel"), where="task:t id<8")
+    assert (seen.count, seen.fitting, seen.will_skip) == (7, 6, {"is cancelled": 1})
+    assert [job.id for job in seen.sample] == ids[6:1:-1]
+    assert seen.oldest is not None
+    assert seen.newest is not None
+    assert (seen.oldest.id, seen.newest.id, seen.is_capped) == (ids[0], ids[6], False)
+    assert seen.query == "task:t id<8"
+    few = operator.preview(Act("cancel"), where="task:t", limit=3)
+    assert (list(few.ids), few.is_capped) == (ids[5:], False)
+    assert list(queue.list_jobs()) == before
+    assert queue.list_journal().items == ()
+
+
+def test_named_jobs_that_do_not_exist_are_told(queue: PersistentQInterface, operator: Operator) -> None:
+    ids = fill(queue, 2)
+    seen = operator.preview(Act("cancel"), ids=[*ids, 99, ids[0]])
+    assert (seen.count, seen.will_skip, seen.query) == (3, {"does not exist": 1}, "")
+    result = operator.apply(seen)
+    assert (result.done, result.reasons, list(result.skipped)) == (tuple(ids), {"does not exist": 1}, [99])
+
+
+def test_the_set_is_frozen(queue: PersistentQInterface, operator: Operator) -> None:
+    ids = fill(queue, 4)
+    seen = operator.preview(Act("cancel"), where="status:pending")
+    late = fill(queue, 1)
+    queue.mark_failed(ids[1], "by hand")
+    result = operator.apply(seen, reason="wrong queue")
+    assert result.done == (ids[0], ids[2], ids[3])
+    assert result.reasons == {"no longer matches the query": 1}
+    assert queue.get_job(late[0]).status == JobStatus.PENDING
+    (entry,) = queue.list_journal().items
+    assert (entry.id, entry.actor, entry.face, entry.reason) == (result.entry, "ann", "cli", "wrong queue")
+    assert (entry.query, entry.meant, entry.done) == ("status:pending", 4, 3)
+
+
+def test_many_jobs_take_several_transactions_and_one_entry(
+    queue: PersistentQInterface, operator: Operator
+) -> None:
+    number = 2 * MAX_BATCH + 1
+    ids = fill(queue, number)
+    told: list[int] = []
+    seen = operator.preview(Act("assign", consumer="c1"), where="queue:default")
+    result = operator.apply(seen, expect=number, on_progress=told.append)
+    assert (result.done, told) == (tuple(ids), [MAX_BATCH, 2 * MAX_BATCH, number])
+    (entry,) = queue.list_journal().items
+    assert (entry.batches, entry.done, entry.meant) == (3, number, number)
+    assert result.entry == entry.id
+    undone = operator.undo(entry.id, on_progress=told.append)
+    assert (len(undone.done), undone.reasons, told[-1]) == (number, {}, number)
+    assert queue.find_ids(parse("consumer:c1")).items == ()
+    again = operator.undo(undone.entry or 0)
+    assert len(again.done) == number
+    assert operator.queue.get_entry(entry.id).undone_by == undone.entry
+
+
+def test_another_number_than_expected_is_refused(queue: PersistentQInterface, operator: Operator) -> None:
+    ids = fill(queue, 3)
+    with pytest.raises(CountDiffers) as caught:
+        operator.apply(operator.preview(Act("delete"), where=""), expect=2)
+    assert (caught.value.expected, caught.value.found) == (2, 3)
+    assert [job.id for job in queue.list_jobs()] == ids[::-1]
+    operator.apply(operator.preview(Act("delete"), where=""), expect=3)
+    assert len(queue.list_jobs()) == 0
+
+
+def test_nothing_meant_is_nothing_done(queue: PersistentQInterface, operator: Operator) -> None:
+    result = operator.apply(operator.preview(Act("delete"), where="status:failed"))
+    assert (result.done, result.entry, result.reasons) == ((), None, {})
+    assert queue.list_journal().items == ()
+    with pytest.raises(InvalidQuery):
+        operator.preview(Act("delete"), where="status:")
+    with pytest.raises(ValueError, match="one of the two"):
+        operator.preview(Act("delete"))
+
+
+def test_a_database_that_fails_midway_is_told(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(operator.queue, MAX_BATCH + 5)
+    seen = operator.preview(Act("cancel"), where="")
+    real, calls = operator.queue.act, 0
+
+    def failing(*args: Any, **more: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise StorageUnavailable("queue.db", "is gone")
+        return real(*args, **more)
+
+    monkeypatch.setattr(operator.queue, "act", failing)
+    result = operator.apply(seen)
+    assert (len(result.done), result.failed, type(result.error)) == (MAX_BATCH, 5, StorageUnavailable)
+    entry = operator.queue.list_journal().items[0]
+    assert (entry.done, entry.meant) == (MAX_BATCH, MAX_BATCH + 5)
+    calls = 1
+    with pytest.raises(StorageUnavailable):
+        operator.apply(seen)
+
+
+def test_read_only_means_that_nothing_changes(queue: PersistentQInterface) -> None:
+    ids = fill(queue, 1)
+    reader = Operator(queue, readonly=True)
+    seen = reader.preview(Act("delete"), ids=ids)
+    assert seen.fitting == 1
+    for change in (
+        lambda: reader.apply(seen),
+        lambda: reader.act(Act("cancel"), ids),
+        lambda: reader.undo(1),
+        lambda: reader.pause_queue("default"),
+        lambda: reader.resume_queue("default"),
+        lambda: reader.write_journal("scale"),
+        lambda: reader.reveal(ids[0]),
+    ):
+        with pytest.raises(ReadOnlyMode, match="read-only"):
+            change()
+    assert queue.get_job(ids[0]).status == JobStatus.PENDING
+    assert queue.list_journal().items == ()
+
+
+def test_secrets_are_hidden_until_they_are_revealed(queue: PersistentQInterface) -> None:
+    job = queue.enqueue("t", {"to": "a", "auth": {"password": "hunter2"}})
+    operator = Operator(queue, actor="ann", redaction=Redaction(("password",)))
+    seen = operator.preview(Act("cancel"), ids=[job.id])
+    for one in (*seen.sample, seen.oldest, seen.newest, operator.redaction.job(job)):
+        assert one is not None
+        assert one.args == {"to": "a", "auth": {"password": REDACTED}}
+    assert operator.reveal(job.id, reason="the customer asks").args == job.args
+    (entry,) = queue.list_journal().items
+    assert (entry.verb, entry.details, entry.reason) == ("reveal", {"job": job.id}, "the customer asks")
+    edit = operator.act(Act("edit-arguments", arguments={"password": "hunter3"}), [job.id])
+    assert "hunter" not in str(queue.get_entry(edit.entry or 0))
+
+
+def test_pauses_are_noted(queue: PersistentQInterface, operator: Operator) -> None:
+    assert operator.pause_queue("mail", lasting=timedelta(minutes=5), reason="too many").is_paused
+    assert not operator.resume_queue("mail").is_paused
+    queue.pause_queue("mail")
+    resumed, paused = queue.list_journal().items
+    assert (paused.verb, paused.details) == ("pause", {"queue": "mail", "seconds": 300.0})
+    assert (paused.actor, paused.reason, resumed.verb) == ("ann", "too many", "resume")
+
+
+def test_the_settings_make_an_operator(queue: PersistentQInterface, tmp_path: Path) -> None:
+    settings = load_settings({"QUEUE_READONLY": "1", "REDACT": "iban", "TRASH_DAYS": "2"}, tmp_path)
+    made = Operator.with_settings(queue, settings, face="manager")
+    assert (made.is_readonly, made.trash, made.redaction.patterns) == (True, timedelta(days=2), ("iban",))
+    assert (made.note().actor, made.note().face) == (user_and_host(), "manager")
+    free = load_settings({}, tmp_path)
+    assert not Operator.with_settings(queue, free, face="cli").is_readonly
+    assert Operator.with_settings(queue, free, face="cli", readonly=True).is_readonly
