@@ -119,7 +119,9 @@ class LocalDoorbell(Doorbell):
     def _note(self, queues: Collection[str]) -> bool:
         """Keep in mind that something was stored in these queues; return whether that is for the listener."""
         is_ours = bool(queues) if self._queues is None else not self._queues.isdisjoint(queues)
-        self._is_wanted |= is_ours
+        # Set or left alone, never computed: another thread may set it at the same moment.
+        if is_ours:
+            self._is_wanted = True
         return is_ours
 
     def _wake(self) -> None:

@@ -60,17 +60,19 @@ class Claiming(Operators):
         session: Session | Connection | None = None,
         *,
         single: bool = False,
+        reads: bool = False,
     ) -> Made:
         """Do `work` in one transaction of our own, or within the caller's, which the caller commits.
 
         Args:
             single: The work is one statement.
+            reads: It writes nothing.
         """
         if session is not None:
             return work(joined(self._joined(session), self._facts))
         progress = Progress()
         try:
-            return self._hot.run(work, progress, single=single)
+            return self._hot.run(work, progress, single=single, reads=reads)
         except (SQLAlchemyError, self._driver_error) as error:
             raise self._told(error, progress) from error
 

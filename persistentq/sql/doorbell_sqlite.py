@@ -138,7 +138,8 @@ class FileDoorbell(LocalDoorbell):
             if self._known != before:
                 self._has_changed = True
                 is_found = self._sight.is_wanted()
-        self._is_wanted |= is_found
+        if is_found:
+            self._is_wanted = True
         self._plan.looked(math.inf if is_told else POLLED_S, in_vain=not is_found)
 
     def _hear(self, watch: FileWatch) -> bool:

@@ -93,11 +93,14 @@ class HotPath:
         self._is_own = False
         self._pid = os.getpid()
 
-    def run(self, work: Callable[[Cursor], Made], progress: Progress, *, single: bool = False) -> Made:
+    def run(
+        self, work: Callable[[Cursor], Made], progress: Progress, *, single: bool = False, reads: bool = False
+    ) -> Made:
         """Do `work` in one transaction and return what it returned; the driver's errors come out as they are.
 
         Args:
             single: The work is one statement, which may then be made again, and commits by itself where it can.
+            reads: It writes nothing, so that no upkeep is due.
 
         Raises:
             LockTimeout: other threads were at work for longer than the lock timeout; nothing was done.
@@ -120,7 +123,8 @@ class HotPath:
                 raise
         finally:
             self._lock.release()
-        self._facts.after_write(self._engine)
+        if not reads:
+            self._facts.after_write(self._engine)
         return made
 
     def _attempt(self, work: Callable[[Cursor], Made], cursor: Cursor) -> Made:

@@ -32,7 +32,7 @@ class Waiting(Claiming):
 
     def _peek(self, statement: Prepared, values: dict[str, Any]) -> list[Any]:
         """Return the rows of a statement that only reads."""
-        return self._run(lambda cursor: cursor.rows(statement, values), single=True)
+        return self._run(lambda cursor: cursor.rows(statement, values), single=True, reads=True)
 
 
 class _Sight:

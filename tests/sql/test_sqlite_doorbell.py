@@ -69,6 +69,24 @@ def test_an_idle_turn_writes_nothing(queue: PersistentQSQLAlchemy, bell: FileDoo
     assert looks.number == 0
 
 
+def test_looks_do_no_upkeep(
+    queue: PersistentQSQLAlchemy,
+    other: PersistentQSQLAlchemy,
+    bell: FileDoorbell,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a SQLite that must be guarded, that is a checkpoint, under the lock that writers wait for."""
+    calls: list[object] = []
+    monkeypatch.setattr(queue._facts, "after_write", calls.append)
+    other.enqueue("t")
+    assert bell.wait(LONG_S)
+    calm(bell)
+    queue.next_due()
+    assert calls == []
+    queue.dequeue("c")
+    assert calls == [queue.engine]
+
+
 def test_what_others_write_elsewhere_costs_little(
     queue: PersistentQSQLAlchemy, other: PersistentQSQLAlchemy, bell: FileDoorbell
 ) -> None:
