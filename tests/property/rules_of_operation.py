@@ -13,8 +13,8 @@ from hypothesis.stateful import rule
 from persistentq import Job, JobStatus, PersistentQInterface
 from persistentq.job import FINISHED
 from tests.property.one_clock import MOMENT
-from tests.property.rules_of_work import consumers, nothing, queue_lists
-from tests.property.side_by_side import CONSUMERS, QUEUES, WHICH, SideBySide
+from tests.property.rules_of_work import Work, consumers, nothing, queue_lists
+from tests.property.side_by_side import CONSUMERS, QUEUES, WHICH
 
 VERBS: dict[str, Callable[[PersistentQInterface, int], object]] = {
     "resubmit": lambda queue, job_id: queue.resubmit(job_id),
@@ -63,7 +63,8 @@ reports = st.one_of(
     st.tuples(st.just("clean up"), limits),
 )
 orders = st.one_of(
-    st.tuples(st.just("pause"), queues, st.sampled_from([None, timedelta(seconds=5)])),
+    st.tuples(st.just("pause"), queues, st.sampled_from([None, timedelta(seconds=25)])),
+    st.tuples(st.just("pause to its end"), queues, st.integers(-1, 1)),
     st.tuples(st.just("resume"), queues),
     # Without either rule it is refused.
     st.tuples(st.just("prune"), ages, st.sampled_from([None, 0, 1, 2]), limits),
@@ -72,7 +73,7 @@ orders = st.one_of(
 )
 
 
-class Operation(SideBySide):
+class Operation(Work):
     """Every act that changes one job, many jobs, or a queue; and every way to look."""
 
     @rule(which=WHICH, verb=st.sampled_from(sorted(VERBS)))
@@ -103,6 +104,10 @@ class Operation(SideBySide):
         match order:
             case "pause", queue, lasting:
                 self.both(lambda store: store.pause_queue(queue, lasting=lasting))
+            case "pause to its end", queue, moments:
+                self.both(lambda store: store.pause_queue(queue, lasting=10 * MOMENT))
+                self.let_pass((9 + moments) * MOMENT)
+                self.take("c2", [queue], 1)
             case "resume", queue:
                 self.both(lambda store: store.resume_queue(queue))
             case "prune", older, keep, limit:
