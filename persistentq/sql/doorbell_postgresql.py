@@ -36,7 +36,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
 SETTLED_S = 10.0
 """A connection that lasted for so long was a good one."""
 
-SPACING_S, LONGEST_SPACING_S, MANY_PER_S = 0.005, 0.05, 500
+SPACING_S, LONGEST_SPACING_S, MANY_PER_S = 0.005, 0.1, 500
 """A process tells at most once in this time, and what is stored meanwhile together. The time is the longer one while it
 stores so many jobs a second: each hint costs as much as half an enqueue."""
 
