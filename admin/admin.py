@@ -15,6 +15,7 @@ from persistentq.program import print_error
 from ._actions import assign_job, cancel, mark_failed, resubmit
 from ._consumers import consumers, stats
 from ._delete import delete_db_jobs, delete_job_files
+from ._insight import attention, doctor, errors, why
 from ._jobs import list_jobs
 from ._migrate import migrate
 from ._monitor import monitor_activity
@@ -29,8 +30,8 @@ PROGRAM = "python -m admin.admin" if __package__ == "admin" else "persistentq ad
 app = make_app(
     "Look at the jobs of the queue, and act on them.",
     "Exit codes: 0 done (or nothing found), 1 failed, 2 wrong call or refused, 3 partly done, "
-    "4 database missing, locked or of another version, 5 no such job or schedule, 6 new code does not fit, "
-    "130 interrupted.",
+    "4 database missing, locked or of another version, 5 no such job or schedule, 6 new code does not fit or a check "
+    "of doctor failed, 130 interrupted.",
 )
 
 COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
@@ -47,6 +48,10 @@ COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
     (monitor_activity, "monitor-activity --interval 5"),
     (migrate, "migrate"),
     (preflight, "preflight --app shop:tasks"),
+    (why, "why 7"),
+    (attention, "attention --window 1h"),
+    (errors, "errors --window 1h"),
+    (doctor, "doctor --output json"),
 )
 _WANTS_JSON = re.compile(r"(^| )(-o|--output)[ =]?jsonl?( |$)")
 

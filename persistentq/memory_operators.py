@@ -19,12 +19,13 @@ from persistentq.job import (
     statuses_before,
 )
 from persistentq.journal import ActNote, pause_details
+from persistentq.memory_insight import MemoryInsight
 from persistentq.memory_journal import MemoryJournal
 from persistentq.memory_readers import running_attempt
 from persistentq.selection import StatusFilter, check_pause, check_retention, check_statuses
 
 
-class MemoryOperators(MemoryJournal):
+class MemoryOperators(MemoryInsight, MemoryJournal):
     """What an operator may do to a queue in memory; see PersistentQInterface."""
 
     def _holder(self, unique_key: str) -> Job | None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from datetime import datetime, timedelta
 
 from persistentq.errors import InvalidArgument
+from persistentq.insight_interface import InsightInterface
 from persistentq.job import ActivityBucket, Attempt, ConsumerInfo, Count, Job, JobStatus, Page, QueueInfo
 from persistentq.journal import ActNote
 from persistentq.query import EVERY_JOB, Query
 from persistentq.selection import StatusFilter, selected
 
 
-class OperatorInterface(ABC):
+class OperatorInterface(InsightInterface):
     """What may be asked of the queue, and what an operator may do; part of PersistentQInterface."""
 
     # --- readers

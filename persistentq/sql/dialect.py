@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine, Pool, Select
 
     from persistentq.doorbell import LocalDoorbell
+    from persistentq.insight import Check
     from persistentq.sql.doorbell_postgresql import Notifier
     from persistentq.sql.doorbell_sqlite import Sight
 
@@ -135,6 +136,10 @@ class DialectFacts(ABC):
     @abstractmethod
     def after_write(self, engine: Engine) -> None:
         """Do the upkeep that is due after a committed write."""
+
+    @abstractmethod
+    def examine(self, engine: Engine, *, thorough: bool) -> list[Check]:
+        """Look at the database's health through an engine that only reads; see PersistentQInterface.examine."""
 
     @abstractmethod
     def make_doorbell(self, engine: Engine, queues: Collection[str] | None, sight: Sight) -> LocalDoorbell:

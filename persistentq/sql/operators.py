@@ -14,14 +14,14 @@ from persistentq.journal import ActNote, pause_details
 from persistentq.selection import StatusFilter, check_pause, check_retention, check_statuses
 from persistentq.sql import statements
 from persistentq.sql.hints import telling
+from persistentq.sql.insight import Insight
 from persistentq.sql.journal import open_entry
 from persistentq.sql.models import LISTED, MICROSECOND, JobRow, PauseRow
-from persistentq.sql.readers import Readers
 from persistentq.sql.rows import to_job
 from persistentq.sql.settling import finish, give_back, note, operable_row, wait
 
 
-class Operators(Readers):
+class Operators(Insight):
     """What an operator may do to jobs; see PersistentQInterface."""
 
     @telling

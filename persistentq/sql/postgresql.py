@@ -17,6 +17,7 @@ from persistentq.sql.dialect import READONLY, DialectFacts, Fault, drop_connecti
 from persistentq.sql.doorbell_postgresql import ListeningDoorbell, Notifier
 
 if TYPE_CHECKING:
+    from persistentq.insight import Check
     from persistentq.sql.doorbell_sqlite import Sight
 
 Made = TypeVar("Made")
@@ -169,6 +170,12 @@ class PostgreSQLFacts(DialectFacts):
 
     def after_write(self, engine: Engine) -> None:
         """Nothing to do: autovacuum and the checkpointer are the server's."""
+
+    def examine(self, engine: Engine, *, thorough: bool) -> list[Check]:  # noqa: ARG002 - pages are the server's
+        # Whoever runs jobs need not load it.
+        from persistentq.sql.postgresql_health import look_at
+
+        return list(look_at(engine))
 
     def make_doorbell(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Label, bindparam, func, select, type_coerce
 
@@ -39,6 +39,9 @@ from persistentq.sql.models import (
 )
 from persistentq.sql.rows import current_attempt, to_attempt, to_job
 from persistentq.sql.transactions import Transactions
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 OLDEST = [
     select(JobRow.queue, func.min(JobRow.run_at)).where(READY, of).group_by(JobRow.queue)
@@ -118,11 +121,13 @@ class Readers(Transactions, PersistentQInterface):
         return known.get(queue) or QueueInfo(name=queue, counts={}, is_paused=False)
 
     def list_consumers(self) -> list[ConsumerInfo]:
-        busy = select(JobRow.consumer, func.count()).where(JobRow.status == JobStatus.PROCESSING)
         with self._orm(read_only=True) as session:
-            now = self._clock(session)
-            held = dict(session.execute(busy.group_by(JobRow.consumer)).all())
-            rows = session.scalars(select(ConsumerRow).order_by(ConsumerRow.id)).all()
+            return self._consumers(session, self._clock(session))
+
+    def _consumers(self, session: Session, now: datetime) -> list[ConsumerInfo]:
+        busy = select(JobRow.consumer, func.count()).where(JobRow.status == JobStatus.PROCESSING)
+        held = dict(session.execute(busy.group_by(JobRow.consumer)).all())
+        rows = session.scalars(select(ConsumerRow).order_by(ConsumerRow.id)).all()
         return [
             ConsumerInfo(
                 id=row.id,

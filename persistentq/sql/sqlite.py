@@ -10,7 +10,7 @@ from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.dialects.sqlite import insert
@@ -29,6 +29,9 @@ from persistentq.sql.doorbell_sqlite import FileDoorbell, Sight
 from persistentq.sql.prepared import Prepared
 from persistentq.sql.sqlite_file import FileIdentity, make_private, named_file, refuse_network
 from persistentq.sql.sqlite_turns import connection_class
+
+if TYPE_CHECKING:
+    from persistentq.insight import Check
 
 Made = TypeVar("Made")
 
@@ -155,6 +158,13 @@ class SQLiteFacts(DialectFacts):
         with suppress(OSError, DBAPIError, StorageError):
             if os.stat(f"{engine.url.database}-wal").st_size >= CHECKPOINT_AT:  # noqa: PTH116 - stat by path only
                 checkpoint_guarded(engine)
+
+    def examine(self, engine: Engine, *, thorough: bool) -> list[Check]:
+        # Whoever runs jobs need not load it.
+        from persistentq.sql.sqlite_health import look_at
+
+        is_bundled = choose_driver() is not sqlite3
+        return list(look_at(engine, is_bundled=is_bundled, is_guarded=self.joins_only_own, thorough=thorough))
 
     def make_doorbell(self, engine: Engine, queues: Collection[str] | None, sight: Sight) -> FileDoorbell:
         version = Prepared(text("PRAGMA data_version"), engine.dialect)
