@@ -211,7 +211,7 @@ class Notifier:
         """Say that something was stored in these queues, as soon as the thread can."""
         if self._pid != os.getpid():
             self._begin()
-        if self._thread is None:
+        if queues and self._thread is None:
             self._start()
         for name in queues:
             self._names.put(name)
