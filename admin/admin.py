@@ -21,6 +21,7 @@ from ._migrate import migrate
 from ._monitor import monitor_activity
 from ._preflight import preflight
 from ._render import to_json
+from ._scale import scale
 from ._schedules import SCHEDULE_COMMANDS
 from ._show import show
 from ._terminal import error_record, say
@@ -48,6 +49,7 @@ COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
     (monitor_activity, "monitor-activity --interval 5"),
     (migrate, "migrate"),
     (preflight, "preflight --app shop:tasks"),
+    (scale, "scale 6"),
     (why, "why 7"),
     (attention, "attention --window 1h"),
     (errors, "errors --window 1h"),

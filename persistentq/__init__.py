@@ -31,6 +31,7 @@ from persistentq.errors import (
     SchemaMismatch,
     StorageError,
     StorageUnavailable,
+    SupervisionError,
     UniqueKeyTaken,
 )
 from persistentq.interface import PersistentQInterface
@@ -121,6 +122,7 @@ __all__ = [
     "Snooze",
     "StorageError",
     "StorageUnavailable",
+    "SupervisionError",
     "Task",
     "Tasks",
     "UniqueKeyTaken",

@@ -41,7 +41,10 @@ PROGRAMS = {
     "producer": Program("make files and enqueue a job for each"),
 }
 
-SHORT = {"preflight": "check new code against every unfinished job: `admin preflight`"}
+SHORT = {
+    "preflight": "check new code against every unfinished job: `admin preflight`",
+    "scale": "more or fewer consumers under Supervisor: `admin scale`",
+}
 """Commands of `admin` that are programs of their own to those who deploy."""
 
 OPS_HELP = """\

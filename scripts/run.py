@@ -21,17 +21,18 @@ from persistentq import (
     JobStatus,
     Settings,
     StorageUnavailable,
+    SupervisionError,
     load_settings,
     open_queue,
 )
+from persistentq.operations.supervised import Program
 from persistentq.program import run_program
-from supervised import Program, RunError, Supervised
+from supervised import System
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "supervisor" / "supervisord.conf"
 DASHBOARD = "dashboard:dashboard"
 
-RPC_SECONDS = 10.0
 PROGRAMS_SECONDS = 30.0
 DASHBOARD_SECONDS = 60.0
 FIRST_JOB_SECONDS = 60.0
@@ -54,14 +55,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     # Relative paths of the settings start here, as they do for the processes under Supervisor.
     os.chdir(ROOT)
-    socket.setdefaulttimeout(RPC_SECONDS)
     return run_program(deeds[arguments[0]])
 
 
 def start() -> int:
     """Start what does not run yet, and wait until a job is done."""
     settings = prepare()
-    supervised = Supervised(CONF)
+    supervised = System(CONF)
     with supervised.only_one_start():
         start_supervisord(supervised)
     wait_for_programs(supervised)
@@ -73,7 +73,7 @@ def start() -> int:
 
 def stop() -> int:
     """End everything that belongs to this checkout's supervisord."""
-    if not (CONF.parent / "run").is_dir() or not Supervised(CONF).stop():
+    if not (CONF.parent / "run").is_dir() or not System(CONF).stop():
         print("nothing is running")
     else:
         print("everything has stopped")
@@ -91,13 +91,13 @@ def prepare() -> Settings:
         (CONF.parent / "run").mkdir(mode=0o700, exist_ok=True)
         settings.job_files_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(
+        raise SupervisionError(
             f"cannot make {error.filename}: {error.strerror}", "make it possible, then make run"
         ) from error
     return settings
 
 
-def start_supervisord(supervised: Supervised) -> None:
+def start_supervisord(supervised: System) -> None:
     """Start supervisord, unless it runs."""
     if supervised.state() == "SHUTDOWN":
         supervised.stop()
@@ -108,16 +108,16 @@ def start_supervisord(supervised: Supervised) -> None:
         supervised.start()
 
 
-def refuse_leftovers(supervised: Supervised) -> None:
+def refuse_leftovers(supervised: System) -> None:
     """Raise if processes of a supervisord that was killed still run: the new ones would come on top."""
     left = sorted(supervised.processes())
     if left:
-        raise RunError(
+        raise SupervisionError(
             f"processes of an earlier start still run: {left}; see {shown(supervised.log)}", "make stop"
         )
 
 
-def refuse_taken_port(supervised: Supervised) -> None:
+def refuse_taken_port(supervised: System) -> None:
     """Raise if another program has the dashboard's port."""
     with socket.socket() as probe:
         # Connections that a stopped dashboard left behind do not hold the port.
@@ -125,14 +125,14 @@ def refuse_taken_port(supervised: Supervised) -> None:
         try:
             probe.bind(("127.0.0.1", dashboard_port()))
         except OSError as error:
-            raise RunError(
+            raise SupervisionError(
                 f"port {dashboard_port()} is taken, the dashboard cannot start ({error.strerror}); "
                 f"its log is {shown(supervised.log.with_name('dashboard.log'))}",
                 "stop the program that has it, or choose another: STREAMLIT_SERVER_PORT=8502 make run",
             ) from None
 
 
-def wait_for_programs(supervised: Supervised) -> None:
+def wait_for_programs(supervised: System) -> None:
     """Wait until nothing is on its way up any more; raise for what failed."""
 
     def settled() -> bool:
@@ -142,16 +142,16 @@ def wait_for_programs(supervised: Supervised) -> None:
 
     if not wait_until(settled, PROGRAMS_SECONDS):
         slow = next(program for program in supervised.programs() if program.state in {"STARTING", "BACKOFF"})
-        raise RunError(*told(slow))
+        raise SupervisionError(*told(slow))
 
 
-def start_dashboard(supervised: Supervised) -> None:
+def start_dashboard(supervised: System) -> None:
     """Start the dashboard, unless it runs, and wait until it answers."""
     if dashboard(supervised).state not in {"RUNNING", "STARTING"}:
         refuse_taken_port(supervised)
         print("starting the dashboard …", flush=True)
         # A refusal means that somebody else has just started it.
-        with suppress(RunError):
+        with suppress(SupervisionError):
             supervised.call("startProcess", DASHBOARD, False)
 
     def answers() -> bool:
@@ -167,10 +167,10 @@ def start_dashboard(supervised: Supervised) -> None:
         return False
 
     if not wait_until(answers, DASHBOARD_SECONDS):
-        raise RunError(*told(dashboard(supervised)))
+        raise SupervisionError(*told(dashboard(supervised)))
 
 
-def wait_for_first_job(supervised: Supervised, settings: Settings) -> None:
+def wait_for_first_job(supervised: System, settings: Settings) -> None:
     """Wait until the queue holds a job that is done."""
     print("waiting for the first job …", flush=True)
 
@@ -185,7 +185,7 @@ def wait_for_first_job(supervised: Supervised, settings: Settings) -> None:
 
     if not wait_until(one_is_done, FIRST_JOB_SECONDS):
         consumer = next(each for each in supervised.programs() if each.name.startswith("consumer:"))
-        raise RunError(
+        raise SupervisionError(
             f"no job was done within {FIRST_JOB_SECONDS:g} s; see {shown(consumer.log)}",
             ".venv/bin/supervisorctl -c supervisor/supervisord.conf status",
         )
@@ -195,7 +195,7 @@ def refuse_failed(programs: list[Program]) -> None:
     """Raise for the first one that Supervisor gave up."""
     for program in programs:
         if program.state == "FATAL":
-            raise RunError(*told(program))
+            raise SupervisionError(*told(program))
 
 
 def told(program: Program) -> tuple[str, str]:
@@ -206,7 +206,7 @@ def told(program: Program) -> tuple[str, str]:
     )
 
 
-def dashboard(supervised: Supervised) -> Program:
+def dashboard(supervised: System) -> Program:
     """The dashboard as supervisord sees it."""
     return next(program for program in supervised.programs() if program.name == DASHBOARD)
 
@@ -218,7 +218,7 @@ def dashboard_port() -> int:
     return int(os.environ.get("STREAMLIT_SERVER_PORT") or server.get("port", 8501))
 
 
-def summary(supervised: Supervised, settings: Settings) -> str:
+def summary(supervised: System, settings: Settings) -> str:
     """Where everything is, and what to try next."""
     database = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", settings.db_url or str(settings.db_file))
     places = {

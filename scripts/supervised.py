@@ -5,25 +5,17 @@ carries that socket's address in its environment, where Supervisor puts it.
 """
 
 import fcntl
-import io
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
-from typing import Any
-from xmlrpc.client import Fault, ProtocolError, ServerProxy
-
-from supervisor.options import ServerOptions
-from supervisor.xmlrpc import SupervisorTransport
 
 from deadline import wait_until
-from persistentq import PersistentQError
+from persistentq import SupervisionError
+from persistentq.operations.supervised import Supervised
 
 # sockaddr_un holds 108 bytes on Linux, 104 elsewhere, with the closing zero.
 LONGEST_SOCKET_PATH = 103
@@ -32,85 +24,27 @@ KILL_SECONDS = 5.0
 PROC = Path("/proc")
 
 
-class RunError(PersistentQError):
-    """The system cannot be started or stopped: why, in one line, and what to do about it."""
+class System(Supervised):
+    """The supervisord of this checkout, and all that belongs to it.
 
-    def __init__(self, why: str, remedy: str) -> None:
-        super().__init__(why)
-        self._remedy = remedy
-
-    @property
-    def hint(self) -> str:
-        """What to do about it."""
-        return self._remedy
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """One process as supervisord sees it; `name` is `group:process`, `why` what it says of a failed start."""
-
-    name: str
-    state: str
-    log: str
-    why: str
-
-
-class Supervised:
-    """The supervisord of one configuration file."""
+    Args:
+        conf: Its configuration file.
+    """
 
     def __init__(self, conf: Path) -> None:
-        options = read_configuration(conf)
-        servers = options.configroot.supervisord.server_configs
-        sockets = [Path(server["file"]) for server in servers if server["family"] == socket.AF_UNIX]
-        if not sockets:
-            raise RunError(f"{conf} names no unix socket", "add a [unix_http_server] section")
-        self.conf = conf
-        self.socket = sockets[0]
-        self.pidfile = Path(options.pidfile)
-        self.log = Path(options.logfile)
+        super().__init__(conf)
+        self.pidfile = Path(self.options.pidfile)
         waits = [
-            max(process.stopwaitsecs for process in group.process_configs)
-            for group in options.process_group_configs
+            max((process.stopwaitsecs for process in group.process_configs), default=0)
+            for group in self.options.process_group_configs
         ]
         # Supervisor stops its groups one after the other, the processes of one group together.
         self.stop_seconds = sum(waits) + KILL_SECONDS
         self.stop_together_seconds = max(waits, default=0) + KILL_SECONDS
         if len(os.fsencode(self.socket)) > LONGEST_SOCKET_PATH:
-            raise RunError(
+            raise SupervisionError(
                 f"the path {self.socket} is too long for a unix socket", "move the checkout to a shorter path"
             )
-
-    def call(self, method: str, *arguments: object) -> Any:
-        """Ask supervisord; raises RunError if it is not there or refuses."""
-        # The host name is never used: the transport goes to the socket.
-        proxy = ServerProxy("http://127.0.0.1", SupervisorTransport(None, None, f"unix://{self.socket}"))
-        try:
-            with proxy:
-                return getattr(proxy.supervisor, method)(*arguments)
-        except (OSError, HTTPException, ProtocolError) as error:
-            raise RunError(f"supervisord does not answer ({error}); see {self.log}", "make run") from error
-        except Fault as error:
-            raise RunError(
-                f"supervisord refuses {method} ({error.faultString}); see {self.log}", ""
-            ) from error
-
-    def state(self) -> str | None:
-        """RUNNING, RESTARTING, SHUTDOWN or FATAL; None if there is no supervisord that answers."""
-        with suppress(RunError):
-            return str(self.call("getState")["statename"])
-        return None
-
-    def programs(self) -> list[Program]:
-        """Every process that the configuration names, running or not."""
-        return [
-            Program(
-                name=f"{info['group']}:{info['name']}",
-                state=info["statename"],
-                log=info["stdout_logfile"],
-                why=info["spawnerr"] or info["description"],
-            )
-            for info in self.call("getAllProcessInfo")
-        ]
 
     @contextmanager
     def only_one_start(self) -> Iterator[None]:
@@ -120,7 +54,7 @@ class Supervised:
             yield
 
     def start(self) -> None:
-        """Start supervisord and wait until it answers; raises RunError with its own words if it cannot."""
+        """Start supervisord and wait until it answers; raises SupervisionError with its own words if it cannot."""
         words = self.log.with_name("start.log")
         command = [str(Path(sys.executable).with_name("supervisord")), "-c", str(self.conf)]
         with words.open("wb") as output:
@@ -132,7 +66,9 @@ class Supervised:
         if not self.state():
             said = [line for line in words.read_text(errors="replace").splitlines() if line.strip()]
             why = next((line for line in said if line.startswith("Error")), said[-1] if said else "no answer")
-            raise RunError(f"supervisord does not start ({why}); see {words} and {self.log}", "make stop")
+            raise SupervisionError(
+                f"supervisord does not start ({why}); see {words} and {self.log}", "make stop"
+            )
 
     def stop(self) -> bool:
         """End supervisord and all that belongs to it, and wait until it is gone; False if nothing ran."""
@@ -148,7 +84,7 @@ class Supervised:
         patience = self.stop_seconds
         try:
             self.call("shutdown")
-        except RunError:
+        except SupervisionError:
             if self.state() is None:
                 send(signal.SIGTERM, seen)
                 patience = self.stop_together_seconds
@@ -157,13 +93,13 @@ class Supervised:
             send(signal.SIGKILL, self.processes())
         if not wait_until(is_over, KILL_SECONDS):
             alive = sorted(filter(is_alive, seen))
-            raise RunError(f"these processes do not end: {alive}; see {self.log}", "make stop")
+            raise SupervisionError(f"these processes do not end: {alive}; see {self.log}", "make stop")
         return True
 
     def processes(self) -> set[int]:
         """Ids of the living supervisord and of every living process that it, or one killed before it, started."""
         found = self.children()
-        with suppress(RunError):
+        with suppress(SupervisionError):
             found.add(int(self.call("getPID")))
             return found
         with suppress(OSError, ValueError):
@@ -189,18 +125,6 @@ class Supervised:
                     if b"supervisord" in (PROC / parent / "cmdline").read_bytes():
                         found.add(int(parent))
         return found - {os.getpid()}
-
-
-def read_configuration(conf: Path) -> Any:
-    """Read the configuration as supervisord will; raises RunError with supervisord's own words."""
-    options = ServerOptions()
-    said = options.stderr = io.StringIO()
-    try:
-        options.realize(["-c", str(conf)])
-    except SystemExit:
-        first = said.getvalue().partition("\n")[0].removeprefix("Error: ")
-        raise RunError(f"supervisord cannot read {conf}: {first}", "repair that file") from None
-    return options
 
 
 def send(number: signal.Signals, processes: set[int]) -> None:

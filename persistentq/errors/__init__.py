@@ -24,7 +24,8 @@ PersistentQError                      .summary .hint .exit_code
 ├── ConsumerNotFound                  .consumer
 ├── ConsumerAlive                     .consumer .host .pid .since
 ├── ScheduleNotFound                  .name
-└── ExtraMissing                      .needs .extra
+├── ExtraMissing                      .needs .extra
+└── SupervisionError                  .problem .remedy .fault
 ```
 
 A message is one line: the subject, the values, and after `; ` the remedy. Front ends print the two halves as
@@ -60,6 +61,7 @@ from persistentq.errors.subjects import (
     LeaseLost,
     ReadOnlyMode,
     ScheduleNotFound,
+    SupervisionError,
     UniqueKeyTaken,
 )
 
@@ -87,6 +89,7 @@ __all__ = [
     "SchemaMismatch",
     "StorageError",
     "StorageUnavailable",
+    "SupervisionError",
     "UniqueKeyTaken",
     "shown",
 ]

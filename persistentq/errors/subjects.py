@@ -259,3 +259,30 @@ class ExtraMissing(PersistentQError):
     def hint(self) -> str:
         """How to install it."""
         return f"pip install 'persistentq[{self.extra}]'"
+
+
+class SupervisionError(PersistentQError):
+    """Supervisor cannot do what was asked: it is not running, or its configuration does not allow it.
+
+    Attributes:
+        problem: What is wrong.
+        remedy: What to do about it; may be empty.
+        fault: Supervisor's own number of the reason; None if it gave none.
+        is_unknown: Nobody knows whether it was done, as supervisord did not answer.
+    """
+
+    is_unknown = False
+
+    def __init__(self, problem: str, remedy: str, fault: int | None = None) -> None:
+        super().__init__(problem, remedy, fault)
+        self.problem, self.remedy, self.fault = problem, remedy, fault
+
+    @property
+    def summary(self) -> str:
+        """The problem."""
+        return self.problem
+
+    @property
+    def hint(self) -> str:
+        """The remedy."""
+        return self.remedy

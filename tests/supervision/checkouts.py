@@ -16,7 +16,7 @@ from persistentq import PersistentQInterface, load_settings, open_queue
 from persistentq.clock import Deadline
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("persistentq", "producer", "consumer", "supervisor")
+COPIED = ("persistentq", "admin", "producer", "consumer", "supervisor")
 COPIED_FILES = ("pyproject.toml", "poetry.toml", "poetry.lock", "supervisord.conf")
 PATIENCE_S = 60
 # Leases are short and starts are quick; every other value is the one that users get.

@@ -38,6 +38,7 @@ from persistentq import (
     SchemaMismatch,
     StorageError,
     StorageUnavailable,
+    SupervisionError,
     UniqueKeyTaken,
     errors,
 )
@@ -68,6 +69,7 @@ EXAMPLES: list[PersistentQError] = [
     ScheduleNotFound("s"),
     ConsumerAlive("c", "host", 7, datetime(2026, 11, 24, tzinfo=UTC)),
     ExtraMissing("metrics", "prometheus_client", "prometheus"),
+    SupervisionError("supervisord does not answer", "start it"),
     InvalidQuery("status:fialed", 7, "has a value that is none"),
 ]
 
