@@ -60,7 +60,17 @@ def test_the_dashboard_keeps_its_loopback_configuration(names: list[str]) -> Non
 def test_the_base_is_lean(metadata: Message) -> None:
     requirements = metadata.get_all("Requires-Dist") or []
     base = {line.split()[0] for line in requirements if "extra ==" not in line}
-    assert base == {"sqlalchemy", "alembic", "python-dotenv", "typer", "prompt_toolkit", "pysqlite3"}
+    libraries = {
+        "sqlalchemy",
+        "alembic",
+        "python-dotenv",
+        "typer",
+        "prompt_toolkit",
+        "pydantic",
+        "cronsim",
+        "tzdata",
+    }
+    assert base == {*libraries, "pysqlite3"}
 
 
 @pytest.mark.parametrize("program", sorted(set(PROGRAMS) - {"ops"}))
