@@ -7,6 +7,7 @@ import shlex
 import signal
 import socket
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from supervisor.options import ServerOptions
 
 from persistentq import load_settings
 from persistentq.runtime.consumer import DRAIN_S
+from persistentq.supervision import make_rpc_interface
 from tests.supervision.checkouts import ROOT, copy_checkout
 
 CONSUMERS = 4
@@ -103,3 +105,14 @@ def test_the_file_in_the_root_names_the_same(options: ServerOptions, root: Path)
     assert other.process_group_configs == options.process_group_configs
     assert other.configroot.supervisord.server_configs == options.configroot.supervisord.server_configs
     assert (other.pidfile, other.logfile) == (options.pidfile, options.logfile)
+
+
+def test_it_loads_our_rpc_interface(options: ServerOptions) -> None:
+    """From wherever supervisord is started: the package is installed beside it."""
+    loaded = {name: factory for name, factory, _ in options.rpcinterface_factories}
+    assert loaded.keys() == {"supervisor", "persistentq"}
+    assert loaded["persistentq"] is make_rpc_interface
+
+
+def test_the_release_of_supervisor_is_one_whose_insides_are_known() -> None:
+    assert version("supervisor").startswith("4.3.")

@@ -212,29 +212,88 @@ def test_both_commands_can_be_typed_in_the_root_without_c(checkout: Checkout) ->
     checkout.until(lambda: not checkout.processes())
 
 
-def test_a_second_set_of_consumers_after_a_killed_supervisord_does_no_harm(checkout: Checkout) -> None:
-    """Two processes then have the same id, and still every file gets one line."""
+def test_after_a_killed_supervisord_the_new_consumers_wait_for_the_old_ones_to_end(
+    checkout: Checkout,
+) -> None:
+    """No two processes work under one id, and every file gets one line."""
     checkout.configure("two", "[program:consumer]\nnumprocs=2\n")
     checkout.supervise("-c", str(checkout.conf))
     checkout.until_running("producer", *CONSUMERS[:2])
+    old = {pid for name, (_, pid) in checkout.programs().items() if name in CONSUMERS}
     supervisord = int((checkout.run / "supervisord.pid").read_text())
     os.kill(supervisord, signal.SIGKILL)
     checkout.until(lambda: supervisord not in checkout.processes())
     left = set(checkout.processes())
     assert len(left) == 3
     checkout.supervise("-c", str(checkout.conf))
-    checkout.until_running("producer", *CONSUMERS[:2])
     with checkout.queue() as queue:
+        for name in ("consumer_00", "consumer_01"):
+            log = checkout.run / f"{name}.log"
+            checkout.until(
+                lambda log=log, name=name: f"consumer {name!r} is alive: process " in log.read_text()
+            )
         so_far = done(queue)
-        checkout.until(lambda: done(queue) >= so_far + 10)
-        assert left <= set(checkout.processes())
-        for pid, command in checkout.processes().items():
-            if pid in left and "producer" in command:
-                os.kill(pid, signal.SIGTERM)
+        checkout.until(lambda: done(queue) >= so_far + 5)
+        assert {each.pid for each in queue.list_consumers()} == old
+        for pid in left:
+            os.kill(pid, signal.SIGTERM)
+        checkout.until(lambda: not left & set(checkout.processes()))
+        # Each comes back at its next try, and none was given up.
+        checkout.until(lambda: not old & {each.pid for each in queue.list_consumers() if each.is_alive})
+        checkout.until(lambda: sum(each.is_alive for each in queue.list_consumers()) == 2)
+        so_far = done(queue)
+        checkout.until(lambda: done(queue) >= so_far + 5)
         finish(checkout, queue)
         assert_stamped_once(checkout, queue)
-        checkout.ctl("shutdown")
-        checkout.until(lambda: set(checkout.processes()) <= left)
-        for pid in left & set(checkout.processes()):
-            os.kill(pid, signal.SIGTERM)
-        checkout.until(lambda: not checkout.processes())
+    assert "FATAL" not in (checkout.run / "supervisord.log").read_text()
+    checkout.ctl("shutdown")
+    checkout.until(lambda: not checkout.processes())
+
+
+def test_consumers_that_cannot_begin_are_tried_ever_more_slowly_and_never_given_up(
+    checkout: Checkout,
+) -> None:
+    """With Supervisor's own patience, which is four quick ends; and they are there when the cause is gone."""
+    (checkout.root / "shop.py").write_text("import no_such_library\n")
+    command = '"%(here)s/../../.venv/bin/python" -m consumer.consumer --app shop'
+    slow = f"[program:producer]\nautostart=false\n[program:consumer]\nnumprocs=1\nstartsecs=5\ncommand={command}\n"
+    checkout.configure("slow", slow)
+    checkout.supervise("-c", str(checkout.conf))
+    log = checkout.run / "consumer_00.log"
+    with checkout.queue() as queue:
+        checkout.until(lambda: "begins in 8 s" in (log.read_text() if log.exists() else ""))
+        (consumer,) = queue.list_consumers()
+        assert "No module named 'no_such_library'" in (consumer.trouble or "")
+        assert not consumer.is_alive
+        checkout.until_running(CONSUMERS[0])
+        (checkout.root / "shop.py").write_text(
+            "from persistentq import task\n@task('greet')\ndef greet(): ...\n"
+        )
+        job = queue.enqueue("greet")
+        checkout.until(lambda: queue.get_job(job.id).status == JobStatus.DONE)
+        (consumer,) = queue.list_consumers()
+        assert consumer.is_alive
+        # For a minute people still see what was wrong.
+        assert "ended 3 times in a row" in (consumer.trouble or "")
+    assert "FATAL" not in (checkout.run / "supervisord.log").read_text()
+
+
+def test_a_stuck_consumer_is_started_anew(checkout: Checkout) -> None:
+    jam = "for handler in logging.getLogger().handlers: handler.acquire()"
+    (checkout.root / "shop.py").write_text(
+        f"import logging\nfrom persistentq import task\n@task('jam')\ndef jam():\n    {jam}\n"
+    )
+    command = '"%(here)s/../../.venv/bin/python" -m consumer.consumer --app shop --stuck-after 3'
+    stuck = f"[program:producer]\nautostart=false\n[program:consumer]\nnumprocs=1\ncommand={command}\n"
+    checkout.configure("stuck", stuck)
+    checkout.supervise("-c", str(checkout.conf))
+    checkout.until_running(CONSUMERS[0])
+    before = checkout.programs()[CONSUMERS[0]]
+    with checkout.queue() as queue:
+        queue.enqueue("jam")
+        checkout.until(lambda: checkout.programs()[CONSUMERS[0]] not in {before, ("STARTING", 0)})
+        checkout.until_running(CONSUMERS[0])
+    assert (
+        "exited: consumer_00 (exit status 70; not expected)" in (checkout.run / "supervisord.log").read_text()
+    )
+    assert "error: consumer 'consumer_00' is stuck: " in (checkout.run / "consumer_00.log").read_text()
