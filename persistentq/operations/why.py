@@ -209,7 +209,8 @@ def _failed(known: Circumstances) -> Iterator[Fact]:
         text = f"an operator marked it failed at {_at(job.finished_at)}{error}"
         yield Fact(Reason.GIVEN_UP, text, again)
     elif job.attempt >= job.max_attempts:
-        text = f"its {job.attempt} attempts are spent, the last by {job.consumer} at {_at(job.finished_at)}{error}"
+        spent = "only attempt is spent" if job.attempt == 1 else f"{job.attempt} attempts are spent"
+        text = f"its {spent}, by {job.consumer} at {_at(job.finished_at)}{error}"
         yield Fact(Reason.SPENT, text, again)
     else:
         text = (
