@@ -1,33 +1,26 @@
-"""delete-db-jobs and delete-job-files: what cannot be taken back, so the numbers are said before the question."""
+"""delete-db-jobs and delete-job-files: what goes out of sight, so the numbers are said before the question."""
 
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from persistentq import JobStatus, PersistentQError, PersistentQInterface, open_queue
+from persistentq import Act, PersistentQError
 from persistentq.command_line import Refused
-from persistentq.operations import (
-    ACTIONS,
-    GLYPHS,
-    FilesToDelete,
-    delete_all,
-    find_job_files,
-)
+from persistentq.operations import ACTIONS, GLYPHS, FilesToDelete, Preview, find_job_files
 from persistentq.operations import delete_job_files as delete_files
+from persistentq.operations.acting import MOST
+from persistentq.selection import selected
 
-from ._actions import PARTLY_DONE
+from ._operator import PARTLY_DONE, apply, operating, tell_preview
 from ._options import QueueName, Report, ReportFormat, Statuses, Yes
 from ._render import SCHEMA, print_json
-from ._terminal import confirmed, may_talk, say
-
-# One transaction deletes a thousand; fewer are gone before anyone could read of progress.
-_SHOWN_ABOVE = 1000
+from ._selection import DryRun, Expect, Limit, Selection, Where, Why
+from ._terminal import confirmed, hint, may_talk, say
 
 Directory = Annotated[
     Path,
@@ -35,79 +28,66 @@ Directory = Annotated[
 ]
 
 
-def delete_db_jobs(
+def delete_db_jobs(  # noqa: PLR0913 - one option each
     *,
     status: Statuses = None,
     queue: QueueName = None,
+    where: Where = None,
+    limit: Limit = MOST,
+    dry_run: DryRun = False,
     yes: Yes = False,
+    expect: Expect = None,
+    reason: Why = "",
     output: Report = "text",
 ) -> int:
-    """Delete jobs from the database for ever. All that match, except those that are processing."""
-    with open_queue(create=False) as store:
-        counts, newest = _matching(store, status, queue), _newest(store)
-        total = sum(number for name, number in counts.items() if name in ACTIONS["delete"].works_on)
+    """Delete jobs from the database. All that match, except those that are processing; `undo` brings them back."""
+    asked = selected(status=status or None, queue=queue, where=where or "")
+    with operating() as operator:
+        operator.may("delete")
+        seen = operator.preview(Act("delete"), where=asked, limit=limit)
+        if dry_run:
+            return tell_preview(seen, output)
         if may_talk(output):
-            _say_counts(counts, store.location)
-        if total and not confirmed(f"Delete {_many(total, 'job')} for ever?", yes=yes, count=total):
+            _say_counts(seen, operator.queue.location)
+        total = seen.fitting
+        if total and not confirmed(f"Delete {_many(total, 'job')}?", yes=yes, count=total):
             return _nothing()
-        deleted = _delete(store, status, queue, newest, total) if total else 0
-    _report({"deleted": deleted}, f"deleted {_many(deleted, 'job')}", output)
+        result = apply(operator, seen, Selection(reason=reason, expect=expect))
+    _report({"deleted": len(result.done)}, f"deleted {_many(len(result.done), 'job')}", output)
+    if result.error is not None:
+        say(f"error: {_many(result.failed, 'job')} were not reached: {result.error.summary}")
+        return PARTLY_DONE
+    if result.done and output == "text" and sys.stderr.isatty():
+        hint(f"`undo {result.entry}` brings them back")
     return 0
 
 
-def _matching(
-    store: PersistentQInterface, status: Sequence[JobStatus] | None, queue: str | None
-) -> Mapping[JobStatus, int]:
-    counts: Counter[JobStatus] = Counter()
-    for name, numbers in store.count_jobs().items():
-        if queue in (None, name):
-            counts.update(numbers)
-    return {one: counts[one] for one in JobStatus if counts[one] and one in (status or JobStatus)}
-
-
-def _newest(store: PersistentQInterface) -> int | None:
-    """Return the id of the newest job: later ones are not what the operator is asked about."""
-    page = store.list_jobs(limit=1)
-    return page.items[0].id if page.items else None
-
-
-def _say_counts(counts: Mapping[JobStatus, int], location: str) -> None:
-    say(f"jobs in {location} that match:" if counts else f"no job in {location} matches")
-    for status, number in counts.items():
+def _say_counts(seen: Preview, location: str) -> None:
+    say(f"jobs in {location} that match:" if seen.count else f"no job in {location} matches")
+    for status, number in seen.statuses.items():
         stays = "" if status in ACTIONS["delete"].works_on else "  stays: a consumer has it"
         say(f"  {GLYPHS[status]} {status:<10} {number:>9,}{stays}")
 
 
-def _delete(
-    store: PersistentQInterface,
-    status: Sequence[JobStatus] | None,
-    queue: str | None,
-    newest: int | None,
-    total: int,
-) -> int:
-    def show(deleted: int) -> None:
-        sys.stderr.write(f"\rdeleted {deleted:,} of {total:,}")
-        sys.stderr.flush()
-
-    if total <= _SHOWN_ABOVE or not sys.stderr.isatty():
-        return delete_all(store, status, queue, newest)
-    try:
-        return delete_all(store, status, queue, newest, show)
-    finally:
-        say("")
-
-
 def delete_job_files(directory: Directory, *, yes: Yes = False, output: Report = "text") -> int:
     """Delete the producer's files. Those in and below a directory that no unfinished job needs."""
-    with open_queue(create=False) as store:
-        found = find_job_files(store, directory)
+    with operating() as operator:
+        operator.may("delete-job-files")
+        found = find_job_files(operator.queue, directory)
         count, size = len(found.paths), _size(found.total_bytes)
         if may_talk(output):
             say(f"job files in and below {directory.resolve()}: {count:,}, {size}")
             _say_kept(found)
         if count and not confirmed(f"Delete {_many(count, 'file')}, {size}?", yes=yes, count=count):
             return _nothing()
-        gone = delete_files(store, directory, found) if count else found
+        gone = delete_files(operator.queue, directory, found) if count else found
+        if gone.paths and count:
+            told = {
+                "directory": str(directory.resolve()),
+                "files": len(gone.paths),
+                "bytes": gone.total_bytes,
+            }
+            operator.write_journal("delete-job-files", told)
     record = {
         "deleted": len(gone.paths),
         "bytes": gone.total_bytes,

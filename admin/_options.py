@@ -14,7 +14,7 @@ ReportFormat = Literal["text", "json"]
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.", show_default=False)]
 JobIds = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(metavar="JOB", help="Ids of jobs; - reads them from standard input.", show_default=False),
 ]
 Statuses = Annotated[

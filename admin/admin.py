@@ -17,6 +17,7 @@ from ._consumers import consumers, stats
 from ._delete import delete_db_jobs, delete_job_files
 from ._insight import attention, doctor, errors, why
 from ._jobs import list_jobs
+from ._journal import journal, undo
 from ._migrate import migrate
 from ._monitor import monitor_activity
 from ._preflight import preflight
@@ -44,6 +45,8 @@ COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
     (assign_job, "assign-job 7 consumer_00"),
     (delete_db_jobs, "delete-db-jobs --status done --status cancelled"),
     (delete_job_files, "delete-job-files --directory ."),
+    (journal, "journal --limit 50"),
+    (undo, "undo 17 --reason 'the wrong queue'"),
     (consumers, "consumers"),
     (stats, "stats --output json"),
     (monitor_activity, "monitor-activity --interval 5"),

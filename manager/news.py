@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import islice
 
-from persistentq.operations import ActionResult
+from persistentq.operations import ActResult
 
 from .state import Act, Move, Snapshot, State
 from .wording import jobs_text
@@ -56,7 +56,7 @@ def _is_off_the_page(state: State) -> bool:
     )
 
 
-def was_done(order: Act, result: ActionResult) -> Move:
+def was_done(order: Act, result: ActResult) -> Move:
     """Report what came of an order; the marks of the jobs that were changed are taken away."""
 
     def report(state: State) -> State:
@@ -71,9 +71,11 @@ def was_not_done(order: Act, problem: Exception) -> Move:
     return lambda state: replace(state, busy="").says(f"{order.verb}: {problem}", is_error=True)
 
 
-def _summary(order: Act, result: ActionResult) -> str:
-    skipped = len(result.skipped)
+def _summary(order: Act, result: ActResult) -> str:
+    skipped = sum(result.reasons.values())
     jobs = jobs_text(result.done)
+    if result.error is not None:
+        return f"{order.verb} worked for {jobs}; {result.failed:,} were not reached: {result.error.summary}"
     if not skipped:
         return f"{order.verb} worked for {jobs}"
     reasons = "; ".join(error.summary for error in islice(result.skipped.values(), REASONS_SHOWN))

@@ -68,7 +68,7 @@ def _question(state: State, verb: str, job_ids: tuple[int, ...], width: int) -> 
     if (more := len(job_ids) - room) > 0:
         yield [("class:dim", f"  … and {more:,} more")]
     if action.is_final:
-        yield [("class:error", "This cannot be undone.")]
+        yield [("class:error", "The command line can undo this for some days.")]
 
 
 def _job_line(state: State, job_id: int, width: int) -> Line:

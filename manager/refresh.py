@@ -14,9 +14,10 @@ from datetime import timedelta
 from threading import Thread
 
 from persistentq import PersistentQInterface, Settings, clock, open_queue
+from persistentq.acts import Act as JobsAct
 from persistentq.errors import JobNotFound
 from persistentq.job import Attempt, Job, JobStatus
-from persistentq.operations import act
+from persistentq.operations import Operator
 
 from . import news
 from .state import Act, Move, Request, Snapshot
@@ -155,7 +156,8 @@ def carry_out(settings: Settings, order: Act, tell: Callable[[Move], None]) -> T
     def work() -> None:
         try:
             with open_queue(create=False, settings=settings) as queue:
-                result = act(queue, order.verb, order.job_ids, consumer=order.consumer)
+                operator = Operator.with_settings(queue, settings, face="manager")
+                result = operator.act(JobsAct(order.verb, consumer=order.consumer), order.job_ids)
         except Exception as problem:  # The status line must say it, whatever it is.
             tell(news.was_not_done(order, problem))
         else:

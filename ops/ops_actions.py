@@ -13,11 +13,12 @@ import ops_live
 import ops_states
 from ops_data import Target
 from ops_text import some, status_word
+from persistentq.acts import MARKED_FAILED, Act
 from persistentq.connect import open_queue
 from persistentq.errors import ConsumerNotFound, PersistentQError
 from persistentq.job import JobStatus
-from persistentq.operations import ACTIONS, Action, ActionResult, act, safe
-from persistentq.operations.actions import MARKED_FAILED
+from persistentq.operations import ACTIONS, Action, ActResult, Operator, safe
+from persistentq.settings import load_settings
 
 ANYONE = "(anyone)"
 SAMPLE = 10
@@ -118,8 +119,14 @@ def _is_known_or_confirmed(consumer: str, label: str) -> bool:
 def _do(action: Action, ids: Sequence[int], wish: str) -> None:
     consumer = None if wish == ANYONE else wish or None
     # The pages' own queue gives up after a second; what an operator asked for waits as long as any process does.
-    with open_queue(create=False) as queue:
-        result = act(queue, action.verb, ids, consumer=consumer, reason=wish or MARKED_FAILED)
+    settings = load_settings()
+    what = Act(
+        action.verb,
+        consumer=consumer if action.verb == "assign" else None,
+        error=wish if action.verb == "mark-failed" and wish else MARKED_FAILED,
+    )
+    with open_queue(create=False, settings=settings) as queue:
+        result = Operator.with_settings(queue, settings, face="dashboard").act(what, ids)
     st.session_state.update(result=result, acts=acts_so_far() + 1, asking=None)
     st.rerun(scope="app")
 
@@ -131,7 +138,7 @@ def acts_so_far() -> int:
 
 def last_result() -> None:
     """Say what came of the last action, until it is dismissed."""
-    result: ActionResult | None = st.session_state.get("result")
+    result: ActResult | None = st.session_state.get("result")
     if result is None:
         return
     label = ACTIONS[result.verb].label
@@ -141,7 +148,10 @@ def last_result() -> None:
                 f"{label} worked for {_jobs(len(result.done))}: {some(result.done)}", icon=":material/check:"
             )
         if result.skipped:
-            st.warning(f"{label} skipped {_jobs(len(result.skipped))}", icon=":material/skip_next:")
+            skipped = sum(result.reasons.values())
+            st.warning(f"{label} skipped {_jobs(skipped)}", icon=":material/skip_next:")
+        if result.error is not None:
+            st.error(f"{label} did not reach {_jobs(result.failed)}: {safe(result.error.summary, 300)}")
         st.button("Dismiss", on_click=st.session_state.pop, args=("result",), key="dismiss")
     if result.skipped:
         rows = [(job_id, safe(error, 300)) for job_id, error in result.skipped.items()]

@@ -1,18 +1,20 @@
 """What an operator may do, and how it is worded: one layer under every face."""
 
-from persistentq.operations.actions import ACTIONS, Action, ActionResult, act, delete_all
+from persistentq.operations.acting import ActResult, Preview
+from persistentq.operations.actions import ACTIONS, Action
 from persistentq.operations.job_files import FilesToDelete, delete_job_files, find_job_files
+from persistentq.operations.operator import Operator
 from persistentq.text import GLYPHS, ago, safe
 
 __all__ = [
     "ACTIONS",
     "GLYPHS",
+    "ActResult",
     "Action",
-    "ActionResult",
     "FilesToDelete",
-    "act",
+    "Operator",
+    "Preview",
     "ago",
-    "delete_all",
     "delete_job_files",
     "find_job_files",
     "safe",

@@ -36,6 +36,7 @@ class Preview:
         query: Which jobs, in the query language; empty if they were named.
         ids: The jobs, ascending. Those that are enqueued later are not among them.
         is_capped: There are more; these are the newest.
+        statuses: How many there are in each status; statuses without jobs are absent.
         will_skip: How many would be skipped now, by reason.
         sample: Up to five of them, the newest first.
         oldest: The oldest of them; None if there is none.
@@ -46,6 +47,7 @@ class Preview:
     query: str = ""
     ids: Sequence[int] = ()
     is_capped: bool = False
+    statuses: Mapping[JobStatus, int] = field(default_factory=dict)
     will_skip: Mapping[str, int] = field(default_factory=dict)
     sample: tuple[Job, ...] = ()
     oldest: Job | None = None
@@ -150,14 +152,17 @@ def _meant(queue: PersistentQInterface, where: Query) -> Iterator[tuple[int, Job
 
 
 def _looked_at(queue: PersistentQInterface, of: Preview, statuses: Mapping[int, JobStatus]) -> Preview:
-    unfit = Counter(f"is {status}" for status in statuses.values() if status not in works_on(of.act.verb))
+    counts = Counter(statuses.values())
+    fits = works_on(of.act.verb)
+    unfit = {f"is {status}": number for status, number in counts.items() if status not in fits}
     if missing := of.count - len(statuses):
         unfit["does not exist"] = missing
     jobs = {job_id: job for job_id in {*of.ids[-SAMPLE:], *of.ids[:1]} if (job := _find(queue, job_id))}
     newest = [jobs[job_id] for job_id in reversed(of.ids[-SAMPLE:]) if job_id in jobs]
     return replace(
         of,
-        will_skip=dict(unfit),
+        statuses={status: counts[status] for status in JobStatus if counts[status]},
+        will_skip=unfit,
         sample=tuple(newest),
         oldest=jobs.get(of.ids[0]) if of.ids else None,
         newest=newest[0] if newest else None,

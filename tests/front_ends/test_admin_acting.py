@@ -161,7 +161,7 @@ def test_assign_to_an_unknown_consumer_needs_a_word_of_the_operator(store: Persi
     ("arguments", "question"),
     [
         (["assign-job", "1", "nobody"], "Reserve it for nobody all the same?"),
-        (["delete-db-jobs"], "Delete 1 job for ever?"),
+        (["delete-db-jobs"], "Delete 1 job?"),
     ],
 )
 def test_a_refusal_for_a_program_is_one_json_object(
@@ -210,7 +210,7 @@ def test_deletion_says_the_numbers_and_refuses_without_a_terminal(store: Persist
         "  ○ pending            3",
         "  ▶ processing         1  stays: a consumer has it",
         "  ✗ failed             1",
-        "error: there is no terminal to ask on: Delete 4 jobs for ever?",
+        "error: there is no terminal to ask on: Delete 4 jobs?",
         "hint: add --yes to go on without being asked",
     ]
     assert sum(store.count_jobs()["default"].values()) == 5

@@ -58,7 +58,7 @@ def test_colour_can_be_refused(
 def test_deletion_asks(store: PersistentQInterface, tmp_path: Path, typed: str, code: int, left: int) -> None:
     store.enqueue_many([NewJob("x")] * 3)
     with Terminal(tmp_path, "delete-db-jobs") as terminal:
-        assert terminal.shows("Delete 3 jobs for ever? [y/N]")
+        assert terminal.shows("Delete 3 jobs? [y/N]")
         assert "○ pending            3" in terminal.text
         terminal.type(typed)
         assert terminal.end() == code
@@ -73,7 +73,7 @@ def test_deletion_of_many_needs_the_number(
 ) -> None:
     store.enqueue_many([NewJob("x")] * 1_100)
     with Terminal(tmp_path, "delete-db-jobs") as terminal:
-        assert terminal.shows("Delete 1,100 jobs for ever? Type the number to go on:")
+        assert terminal.shows("Delete 1,100 jobs? Type the number to go on:")
         terminal.type(typed)
         assert terminal.end() == code
     assert len(store.list_jobs(limit=1000)) == (1000 if code else 0)

@@ -9,7 +9,8 @@ import pytest
 from manager import moves, news
 from manager.state import Act, Listing, Place, Quit, State
 from persistentq import InvalidTransition, JobNotFound, JobStatus, Page
-from persistentq.operations import ActionResult
+from persistentq.journal import ActBatch
+from persistentq.operations import ActResult
 from tests.front_ends.manager_kit import a_job, a_snapshot, after
 
 EMPTY = State(location="/srv/queue.db")
@@ -226,7 +227,10 @@ def test_results_name_what_was_done_and_why_not(
     three: State, done: tuple[int, ...], skipped: dict[int, JobNotFound], words: list[str]
 ) -> None:
     busy = replace(three, busy="resubmit …", marks=frozenset({7, 8, 9}))
-    state = after(busy, news.was_done(Act("resubmit", (7, 8, 9)), ActionResult("resubmit", done, skipped)))
+    state = after(
+        busy,
+        news.was_done(Act("resubmit", (7, 8, 9)), ActResult("resubmit").plus(ActBatch(1, done, skipped))),
+    )
     assert state.message
     for word in words:
         assert word in state.message.text

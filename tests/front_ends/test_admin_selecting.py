@@ -1,0 +1,159 @@
+"""Acts on the jobs that a query means, from the command line; undo, the journal, and read-only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from persistentq import JobStatus, NewJob, PersistentQInterface
+from persistentq.operations.operator import user_and_host
+from tests.front_ends.admin_kit import a_store, run
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PersistentQInterface]:
+    yield from a_store(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def failed(store: PersistentQInterface) -> list[int]:
+    jobs = store.enqueue_many([NewJob("mail.send", queue="mail")] * 4 + [NewJob("other")])
+    return [store.mark_failed(job.id, "timed out").id for job in jobs]
+
+
+def counts(store: PersistentQInterface) -> dict[JobStatus, int]:
+    found: dict[JobStatus, int] = {}
+    for numbers in store.count_jobs().values():
+        for status, number in numbers.items():
+            found[status] = found.get(status, 0) + number
+    return found
+
+
+def test_a_query_is_previewed_confirmed_done_and_journalled(
+    store: PersistentQInterface, failed: list[int]
+) -> None:
+    where = 'task:mail.* error:"timed out"'
+    code, out, err = run("resubmit", "--where", where, "--dry-run")
+    assert (code, out) == (0, "resubmit would change 4 of 4 jobs\n")
+    assert err.splitlines()[0] == "4 jobs"
+    assert counts(store) == {JobStatus.FAILED: 5}
+
+    code, out, err = run("resubmit", "--where", where)
+    assert (code, out) == (2, "")
+    assert "there is no terminal to ask on: resubmit 4 jobs?" in err
+    assert counts(store) == {JobStatus.FAILED: 5}
+
+    code, out, err = run("resubmit", "--where", where, "--yes", "--expect", "5")
+    assert (code, out) == (2, "")
+    assert "5 jobs were expected, and it is about 4" in err
+
+    code, out, err = run(
+        "resubmit", "--where", where, "--yes", "--expect", "4", "--reason", "the server is back"
+    )
+    assert (code, out) == (0, "resubmit changed 4 jobs\n")
+    assert counts(store) == {JobStatus.PENDING: 4, JobStatus.FAILED: 1}
+    (entry,) = store.list_journal().items
+    assert f"`undo {entry.id}` takes it back" in err
+    assert (entry.actor, entry.face, entry.reason) == (user_and_host(), "cli", "the server is back")
+    assert (entry.query, entry.done, entry.meant) == (where, 4, 4)
+
+    code, out, _ = run("undo", entry.id)
+    assert (code, out) == (0, "undo changed 4 jobs\n")
+    assert counts(store) == {JobStatus.FAILED: 5}
+
+
+def test_all_and_limit(store: PersistentQInterface, failed: list[int]) -> None:
+    assert run("resubmit", "--all", "--limit", "2", "--yes").out == "resubmit changed 2 jobs\n"
+    assert [job.id for job in store.list_jobs(status="pending")] == failed[:2:-1]
+    code, out, err = run("cancel", "--all", "--yes", "-o", "json")
+    document = json.loads(out)
+    assert (code, document["verb"], document["done"]) == (3, "cancel", failed[3:])
+    assert [one["id"] for one in document["skipped"]] == failed[:3]
+    assert json.loads(err)["error"] == "3 of 5 jobs were not changed"
+
+
+def test_a_dry_run_as_json(store: PersistentQInterface, failed: list[int]) -> None:
+    shown = json.loads(run("cancel", "--where", "queue:mail", "--dry-run", "-o", "json").out)
+    assert {name: shown[name] for name in ("verb", "query", "count", "fitting", "will_skip")} == {
+        "verb": "cancel",
+        "query": "queue:mail",
+        "count": 4,
+        "fitting": 0,
+        "will_skip": {"is failed": 4},
+    }
+    assert (shown["oldest"], shown["newest"], shown["sample"]) == (failed[0], failed[3], failed[3::-1])
+    named = json.loads(run("resubmit", failed[0], 99, "--dry-run", "-o", "json").out)
+    assert (named["count"], named["will_skip"]) == (2, {"does not exist": 1})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["resubmit"],
+        ["cancel", "7", "--all"],
+        ["cancel", "--all", "--where", ""],
+        ["cancel", "--where", "statu:x"],
+    ],
+)
+def test_what_is_meant_must_be_said_once(store: PersistentQInterface, arguments: list[str]) -> None:
+    store.enqueue_many([NewJob("x")] * 7)
+    assert run(*arguments, "--yes").code == 2
+    assert counts(store) == {JobStatus.PENDING: 7}
+
+
+def test_what_was_deleted_comes_back(store: PersistentQInterface, failed: list[int]) -> None:
+    code, out, _ = run("delete-db-jobs", "--where", "queue:mail", "--limit", "3", "--dry-run")
+    assert (code, out) == (0, "delete would change 3 of 3 jobs\n")
+    assert run("delete-db-jobs", "--where", "queue:mail", "--yes").out == "deleted 4 jobs\n"
+    assert counts(store) == {JobStatus.FAILED: 1}
+    entry = store.list_journal().items[0].id
+    assert run("undo", entry, "--reason", "too many").out == "undo changed 4 jobs\n"
+    assert counts(store) == {JobStatus.FAILED: 5}
+    code, out, err = run("undo", entry)
+    assert (code, out) == (2, "undo changed 0 jobs\n")
+    assert "4 skipped: is not in the trash any more" in err
+    assert run("undo", 99).code == 5
+    assert run("undo", "x").code == 2
+
+
+def test_the_journal_is_listed(store: PersistentQInterface, failed: list[int]) -> None:
+    assert run("journal") == (0, "", "hint: no operator has done anything yet\n")
+    run("resubmit", failed[0], "--reason", "=one\x1b[31m")
+    run("undo", 1)
+    run("assign-job", failed[0], "nobody", "--yes")
+    listed = json.loads(run("journal", "--limit", 2, "-o", "json").out)
+    assert [(one["id"], one["verb"], one["done"]) for one in listed["items"]] == [
+        (3, "assign", 0),
+        (2, "undo", 1),
+    ]
+    (first,) = json.loads(run("journal", "--after", listed["next"], "-o", "json").out)["items"]
+    assert (first["verb"], first["undone_by"], first["reason"]) == ("resubmit", 2, "=one\x1b[31m")
+    assert "\x1b" not in run("journal").out
+    assert "'=one" in run("journal", "-o", "csv").out
+
+
+def change_nothing(*arguments: Any) -> None:
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert "this is read-only" in err
+
+
+def test_read_only(store: PersistentQInterface, failed: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUEUE_READONLY", "1")
+    for arguments in (
+        ("resubmit", failed[0]),
+        ("cancel", "--all", "--yes"),
+        ("mark-failed", failed[0]),
+        ("assign-job", failed[0], "--anyone"),
+        ("delete-db-jobs", "--yes"),
+        ("delete-job-files", "--directory", ".", "--yes"),
+        ("undo", 1),
+    ):
+        change_nothing(*arguments)
+    assert counts(store) == {JobStatus.FAILED: 5}
+    assert store.list_journal().items == ()
+    assert run("list-jobs").code == 0
