@@ -19,6 +19,7 @@ RUN_ON = {
     "postgresql.md": ["postgresql"],
     "schedules.md": ["sqlite", "postgresql"],
     "sqlite.md": ["sqlite"],
+    "supervision.md": ["sqlite"],
     "tasks.md": ["sqlite", "postgresql"],
     "telemetry.md": ["sqlite", "postgresql"],
     "testing.md": ["sqlite"],
@@ -62,8 +63,8 @@ def test_the_examples_run_in_their_order(
     if database == "postgresql":
         environment["QUEUE_DB_URL"] = request.getfixturevalue("own_postgres_url")
     for example in examples(page):
-        assert example.language in {"python", "sh"}, example.text
-        if file := re.match(r"# (\w+\.py)\n", example.text):
+        assert example.language in {"python", "sh", "ini"}, example.text
+        if file := re.match(r"[#;] ([\w@]*\.\w+)\n", example.text):
             (tmp_path / file[1]).write_text(example.text)
             continue
         if database == "sqlite" and "create_async_engine" in example.text:
