@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from persistentq import ConsumerInfo, JobStatus, open_queue
 from persistentq.operations import ago
+from persistentq.operations.rates import rates
 
-from ._options import Headers, Output
+from ._insight import Window, read_window
+from ._options import Headers, ListFormat, Output
+from ._rates import BUCKETS, By, rate_records, rates_table
 from ._records import Record, consumer_record, consumer_state
 from ._render import Listing, print_listing
 from ._screen import STATE_STYLES, STYLES, cell, new_table
@@ -54,8 +58,13 @@ def consumers_table(found: Sequence[ConsumerInfo]) -> Table:
     return table
 
 
-def stats(output: Output = None, *, no_headers: Headers = False) -> None:
-    """Count the jobs of each queue by status."""
+def stats(
+    output: Output = None, *, by: By = "status", window: Window = "1h", no_headers: Headers = False
+) -> None:
+    """Count the jobs of each queue by status; or tell what came and ended lately, and how long jobs wait and run."""
+    if by != "status":
+        _print_rates(by, read_window(window), output, headers=not no_headers)
+        return
     with open_queue(create=False) as store:
         counts, location = store.count_jobs(), store.location
     if not counts:
@@ -64,6 +73,17 @@ def stats(output: Output = None, *, no_headers: Headers = False) -> None:
     print_listing(
         Listing(records=records, table=lambda: _stats_table(records)), output, headers=not no_headers
     )
+
+
+def _print_rates(by: str, window: timedelta, output: ListFormat | None, *, headers: bool) -> None:
+    with open_queue(create=False) as store:
+        found, location = rates(store, window, BUCKETS), store.location
+    if found.is_sample:
+        hint(f"there is much in {location}: these are estimates from {found.scanned:,} rows")
+    records = rate_records(found, by)
+    if not records:
+        hint(f"nothing happened in {location} within that time; --window looks further back")
+    print_listing(Listing(records=records, table=lambda: rates_table(records)), output, headers=headers)
 
 
 def _count_record(queue: str, numbers: Mapping[JobStatus, int]) -> Record:

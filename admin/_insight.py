@@ -183,8 +183,11 @@ def doctor(output: Report = "text", *, supervisor: SupervisorConf = None) -> int
     if output == "json":
         items = [one._asdict() for one in checks]
         print_json({"schema": SCHEMA, "grade": str(worst(checks)), "items": items})
-    else:
+    elif sys.stdout.isatty():
         print_rich(*map(_check_line, checks))
+    else:
+        # Rich would break the lines where a terminal ends.
+        sys.stdout.writelines(f"{_check_line(check).plain}\n" for check in checks)
     return UNWELL if worst(checks) is Grade.FAIL else 0
 
 

@@ -17,7 +17,7 @@ from persistentq.insight import Check, Grade
 if TYPE_CHECKING:
     from persistentq.operations.supervisor_children import Configuration
 
-PROGRAMS = ("admin", "manager", "ops", "producer", "consumer")
+PROGRAMS = ("admin", "manager", "producer", "consumer")
 TROUBLED = ("FATAL", "BACKOFF")
 
 _PROC = Path("/proc")
