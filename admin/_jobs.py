@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from persistentq import Job, JobStatus, Page, PersistentQInterface, clock, open_queue
-from persistentq.operations import ago
+from persistentq import Job, JobStatus, Page, PersistentQInterface, clock
+from persistentq.operations import Operator, ago
 
+from ._operator import operating
 from ._options import Headers, JobOutput, QueueName, Statuses
 from ._records import job_record
 from ._render import Listing, print_listing, to_json
@@ -59,10 +60,10 @@ def list_jobs(  # noqa: PLR0913 - one for each option of the command
 ) -> None:
     """List jobs, newest first."""
     filters = {"status": status or None, "queue": queue, "task": task, "consumer": consumer}
-    with open_queue(create=False) as store:
-        page = _read(store, filters, limit, after)
+    with operating() as operator:
+        page = _read(operator, filters, limit, after)
         if not page.items:
-            hint(_why_empty(store, {**filters, "after": after}))
+            hint(_why_empty(operator.queue, {**filters, "after": after}))
     print_listing(
         Listing(
             records=[job_record(job) for job in page],
@@ -76,10 +77,10 @@ def list_jobs(  # noqa: PLR0913 - one for each option of the command
         hint(f"there are more jobs; --after {page.next} shows the next ones")
 
 
-def _read(store: PersistentQInterface, filters: Mapping[str, Any], limit: int, after: str | None) -> Page:
+def _read(operator: Operator, filters: Mapping[str, Any], limit: int, after: str | None) -> Page:
     jobs: list[Job] = []
     while True:
-        page = store.list_jobs(**filters, limit=min(limit - len(jobs), _LONGEST_PAGE), after=after)
+        page = operator.list_jobs(**filters, limit=min(limit - len(jobs), _LONGEST_PAGE), after=after)
         jobs += page.items
         after = page.next
         if after is None or len(jobs) == limit:

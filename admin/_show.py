@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from persistentq import Attempt, Job, JobLog, Progress, clock, open_queue
+from persistentq import Attempt, Job, JobLog, Progress, clock
 from persistentq.operations import ago, safe
 
 from ._ids import read_id
+from ._operator import operating
 from ._options import JobId
 from ._records import attempt_record, job_record, log_record
 from ._render import SCHEMA, print_json, to_json, tsv_line
 from ._screen import cell, new_table, print_rich, status_text
+from ._selection import Why
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,12 +35,17 @@ DetailOutput = Annotated[
     ),
 ]
 
+Reveal = Annotated[
+    bool, typer.Option("--reveal", help="With secrets; that you looked stands in the journal.")
+]
 
-def show(job: JobId, output: DetailOutput = None) -> None:
+
+def show(job: JobId, *, reveal: Reveal = False, reason: Why = "", output: DetailOutput = None) -> None:
     """Show one job: its values, its attempts and their errors, and what its task has logged."""
     job_id = read_id(job)
-    with open_queue(create=False) as store:
-        found, attempts, log = store.get_job(job_id), store.get_attempts(job_id), store.get_log(job_id)
+    with operating() as operator:
+        found = operator.reveal(job_id, reason=reason) if reveal else operator.get_job(job_id)
+        attempts, log = operator.queue.get_attempts(job_id), operator.queue.get_log(job_id)
     chosen = output or ("text" if sys.stdout.isatty() else "tsv")
     if chosen == "json":
         tries = [attempt_record(attempt) for attempt in attempts]

@@ -66,7 +66,8 @@ class Reader(Thread):
         while not self._is_over:
             begun = clock.now()
             try:
-                snapshot = read(self._open(), self._request)
+                operator = Operator.with_settings(self._open(), self._settings, face="manager")
+                snapshot = read(operator, self._request)
             except Exception as problem:  # Whatever it is, the screen must say it; a dead thread would not.
                 self._close()
                 self._tell(news.was_not_read(problem))
@@ -99,21 +100,21 @@ def _identity(queue: PersistentQInterface) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def read(queue: PersistentQInterface, request: Request) -> Snapshot:
+def read(operator: Operator, request: Request) -> Snapshot:
     """Read everything that `request` wants, in short transactions of its own each.
 
     Raises:
         StorageError: the database fails.
     """
-    listing = request.listing
-    page = queue.list_jobs(
+    listing, queue = request.listing, operator.queue
+    page = operator.list_jobs(
         status=listing.status, consumer=listing.consumer, limit=request.limit, after=listing.after
     )
     counts: Counter[JobStatus] = Counter()
     for by_status in queue.count_jobs().values():
         counts.update(by_status)
     wanted = request.job_id or (page.items[0].id if page.items else None)
-    selected, attempts = (None, ()) if wanted is None else _read_job(queue, wanted)
+    selected, attempts = (None, ()) if wanted is None else _read_job(operator, wanted)
     held: defaultdict[str, tuple[int, ...]] = defaultdict(tuple)
     for job in queue.list_jobs(status=JobStatus.PROCESSING, limit=HELD_SHOWN):
         held[job.consumer or ""] += (job.id,)
@@ -132,9 +133,9 @@ def read(queue: PersistentQInterface, request: Request) -> Snapshot:
     )
 
 
-def _read_job(queue: PersistentQInterface, job_id: int) -> tuple[Job | None, tuple[Attempt, ...]]:
+def _read_job(operator: Operator, job_id: int) -> tuple[Job | None, tuple[Attempt, ...]]:
     try:
-        return queue.get_job(job_id), tuple(queue.get_attempts(job_id))
+        return operator.get_job(job_id), tuple(operator.queue.get_attempts(job_id))
     except JobNotFound:
         return None, ()
 

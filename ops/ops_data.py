@@ -13,7 +13,8 @@ import pandas as pd
 from ops_text import as_json, span, status_word
 from persistentq.interface import PersistentQInterface
 from persistentq.job import ActivityBucket, Attempt, ConsumerInfo, Job, JobStatus
-from persistentq.operations import ago, safe
+from persistentq.operations import Operator, ago, safe
+from persistentq.settings import load_settings
 
 PAGE = 100
 LATEST_FAILURES = 5
@@ -139,7 +140,7 @@ def read_page(queue: PersistentQInterface, filters: Filters, after: str | None) 
     Raises:
         InvalidArgument: a filter or the cursor has a value that no job can have.
     """
-    page = queue.list_jobs(
+    page = _operator(queue).list_jobs(
         status=filters.status or None,
         queue=filters.queue or None,
         task=filters.task or None,
@@ -157,7 +158,11 @@ def read_job(queue: PersistentQInterface, job_id: int) -> JobView:
     Raises:
         JobNotFound: there is none.
     """
-    return JobView(queue.get_job(job_id), queue.get_attempts(job_id))
+    return JobView(_operator(queue).get_job(job_id), queue.get_attempts(job_id))
+
+
+def _operator(queue: PersistentQInterface) -> Operator:
+    return Operator.with_settings(queue, load_settings(), face="dashboard")
 
 
 def _total(queue: PersistentQInterface, filters: Filters) -> int | None:

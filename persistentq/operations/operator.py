@@ -13,7 +13,7 @@ from persistentq.acts import Act
 from persistentq.acts_interface import TRASH_KEPT
 from persistentq.errors import ReadOnlyMode
 from persistentq.interface import PersistentQInterface
-from persistentq.job import Job, QueueInfo
+from persistentq.job import Job, Page, QueueInfo
 from persistentq.journal import ActNote
 from persistentq.operations import acting
 from persistentq.operations.acting import MOST, ActResult, OnProgress, Preview
@@ -169,6 +169,19 @@ class Operator:
         return self.queue.resume_queue(queue, note=self.note(reason))
 
     # --- what may be seen
+
+    def get_job(self, job_id: int) -> Job:
+        """Return a job as it may be seen.
+
+        Raises:
+            JobNotFound: there is none.
+        """
+        return self.redaction.job(self.queue.get_job(job_id))
+
+    def list_jobs(self, **which: Any) -> Page:
+        """Return jobs as they may be seen; takes what `PersistentQInterface.list_jobs` takes, and raises as it does."""
+        page = self.queue.list_jobs(**which)
+        return replace(page, items=tuple(map(self.redaction.job, page.items)))
 
     def reveal(self, job_id: int, *, reason: str = "") -> Job:
         """Return a job with its secrets; that somebody looked is noted first.

@@ -136,6 +136,24 @@ def test_the_journal_is_listed(store: PersistentQInterface, failed: list[int]) -
     assert "'=one" in run("journal", "-o", "csv").out
 
 
+def test_secrets_are_shown_to_those_who_say_so(store: PersistentQInterface) -> None:
+    job = store.enqueue("x", {"to": "a", "login": {"password": "hunter2"}})
+    for arguments in (
+        ("show", job.id),
+        ("show", job.id, "-o", "json"),
+        ("list-jobs",),
+        ("list-jobs", "-o", "json"),
+    ):
+        code, out, _ = run(*arguments)
+        assert code == 0
+        assert "[redacted]" in out
+        assert "hunter2" not in out
+    assert store.list_journal().items == ()
+    assert "hunter2" in run("show", job.id, "--reveal", "--reason", "a customer asks").out
+    (entry,) = store.list_journal().items
+    assert (entry.verb, entry.details, entry.reason) == ("reveal", {"job": job.id}, "a customer asks")
+
+
 def change_nothing(*arguments: Any) -> None:
     code, _, err = run(*arguments)
     assert code == 2
