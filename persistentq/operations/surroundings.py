@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from stat import S_IMODE, S_ISSOCK
+from stat import S_IMODE
 from typing import TYPE_CHECKING
 
+from persistentq.errors import ExtraMissing, SupervisionError
 from persistentq.insight import Check, Grade
 
 if TYPE_CHECKING:
-    from persistentq.operations.supervisor_children import Configuration
+    from persistentq.operations.supervised import Supervised
 
 PROGRAMS = ("admin", "manager", "producer", "consumer")
 TROUBLED = ("FATAL", "BACKOFF")
@@ -67,47 +69,51 @@ def check_env_file(file: Path) -> Check:
 def check_supervisor(file: Path) -> Iterator[Check]:
     """Say who may reach Supervisor, and which of its children it cannot keep alive."""
     # It loads what speaks HTTP, which no other command should wait for.
-    from persistentq.operations.supervisor_children import NoSupervisor, children, read_configuration
+    from persistentq.operations.supervised import Supervised
 
     try:
-        known = read_configuration(file)
-    except NoSupervisor as error:
-        yield Check("supervisor", Grade.WARN, str(error), "see the file")
+        known = Supervised(file)
+    except (ExtraMissing, SupervisionError) as error:
+        yield Check("supervisor", Grade.WARN, error.summary, error.hint)
         return
-    yield _exposure(file, known)
-    if known.socket is None or not known.socket.exists():
+    yield _exposure(known)
+    if not known.socket.exists():
         yield Check("children", Grade.OK, "Supervisor is not running")
         return
     try:
-        found = children(known.socket)
-    except NoSupervisor as error:
-        remedy = "supervisord was killed; start it again, consumers it left behind give their ids free when they end"
-        yield Check("children", Grade.WARN, str(error), remedy)
+        found = known.programs()
+    except SupervisionError as error:
+        remedy = (
+            "supervisord was killed: start it again; consumers it left behind free their ids when they end"
+        )
+        yield Check("children", Grade.WARN, error.summary, remedy)
         return
     bad = [one for one in found if one.state in TROUBLED]
     if not bad:
         running = sum(one.state == "RUNNING" for one in found)
         yield Check("children", Grade.OK, f"{running} of {len(found)} run, none is in FATAL or BACKOFF")
         return
-    text = "; ".join(f"{one.name} is in {one.state}: {one.description}" for one in bad)
+    text = "; ".join(f"{one.name} is in {one.state}: {one.why}" for one in bad)
     remedy = f"supervisorctl -c {file} tail {bad[0].name}, mend the cause, then: start {bad[0].name}"
     yield Check("children", Grade.FAIL, text, remedy)
 
 
-def _exposure(file: Path, known: Configuration) -> Check:
-    if known.is_on_network:
+def _exposure(known: Supervised) -> Check:
+    servers = known.options.configroot.supervisord.server_configs
+    if open_to_all := next((one for one in servers if one["family"] == socket.AF_INET), None):
+        address = f"{open_to_all['host'] or '*'}:{open_to_all['port']}"
         found = (
-            f"{file} opens Supervisor to the network at {known.address}: whoever reaches it can run anything"
+            f"{known.conf} opens Supervisor to the network at {address}: whoever reaches it can run anything"
         )
         return Check("supervisor", Grade.FAIL, found, "remove [inet_http_server]; the unix socket is enough")
-    mode = known.mode
-    if known.socket is not None:
-        with suppress(OSError):
-            found_mode = known.socket.stat().st_mode
-            mode = S_IMODE(found_mode) if S_ISSOCK(found_mode) else mode
+    mode = next(one["chmod"] for one in servers if one["family"] == socket.AF_UNIX)
+    with suppress(OSError):
+        mode = S_IMODE(known.socket.stat().st_mode)
     if mode & 0o077:
         found = f"Supervisor's socket has mode {mode:04o}: others of this machine can run anything through it"
-        return Check("supervisor", Grade.FAIL, found, f"set chmod=0700 under [unix_http_server] in {file}")
+        return Check(
+            "supervisor", Grade.FAIL, found, f"set chmod=0700 under [unix_http_server] in {known.conf}"
+        )
     return Check("supervisor", Grade.OK, "reached by its socket alone, which is its owner's")
 
 

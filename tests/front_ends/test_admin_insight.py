@@ -12,6 +12,13 @@ import pytest
 from persistentq import PersistentQInterface
 from tests.front_ends.admin_kit import HOSTILE, a_store, run
 
+SUPERVISED = """[supervisord]
+logfile=%(here)s/log
+[unix_http_server]
+file=%(here)s/sock
+chmod=0700
+"""
+
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PersistentQInterface]:
@@ -82,11 +89,11 @@ def test_doctor_ends_with_6_if_a_check_fails(
     store: PersistentQInterface, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conf = tmp_path / "supervisord.conf"
-    conf.write_text("[unix_http_server]\nfile=%(here)s/sock\nchmod=0700\n")
+    conf.write_text(SUPERVISED)
     code, out, _ = run("doctor", "--supervisor", conf)
     assert code == 0, out
     assert "ok    supervisor: " in out
-    conf.write_text("[inet_http_server]\nport=*:9001\n")
+    conf.write_text(f"{SUPERVISED}[inet_http_server]\nport=*:9001\n")
     code, out, _ = run("doctor", "--supervisor", conf)
     assert code == 6
     assert "fail  supervisor: " in out
