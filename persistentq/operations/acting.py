@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeVar
@@ -11,6 +13,7 @@ from typing import TypeVar
 from persistentq.acts import MAX_BATCH, Act, works_on
 from persistentq.acts_interface import TRASH_KEPT
 from persistentq.checks import check_id, check_int
+from persistentq.clock import Deadline
 from persistentq.errors import CountDiffers, JobError, JobNotFound, StorageError
 from persistentq.interface import PersistentQInterface
 from persistentq.job import Job, JobStatus
@@ -19,6 +22,10 @@ from persistentq.query import EVERY_JOB, Query, parse, unparse
 
 MOST = 1_000_000
 """So many jobs are meant by one preview; whoever means more applies another afterwards."""
+
+FIRST_BATCH = 100
+PATIENCE_S = 0.02
+"""So long should one transaction of an act last at most: on SQLite nobody else writes meanwhile."""
 
 SAMPLE = 5
 TOLD_ERRORS = 10_000
@@ -187,6 +194,8 @@ def apply(
 ) -> ActResult:
     """Do it to the jobs of a preview, in transactions of up to 500 jobs; one that has moved on is skipped.
 
+    Where 500 jobs take long, a transaction has fewer, and others may write between two of them.
+
     If the database fails midway, the jobs that were not reached are counted as failed.
 
     Args:
@@ -207,7 +216,8 @@ def apply(
     def change(some: Sequence[int], entry: ActNote | int) -> ActBatch:
         return queue.act(chosen.act, some, note=entry, where=where, trash=trash)
 
-    return _in_batches(ActResult(chosen.act.verb), list(batches(chosen.ids)), change, told, on_progress)
+    pace = Pace()
+    return _in_batches(ActResult(chosen.act.verb), pace.parts(chosen.ids), change, told, pace, on_progress)
 
 
 def undo(
@@ -230,20 +240,48 @@ def undo(
     def take_back(number: int, mine: ActNote | int) -> ActBatch:
         return queue.undo(entry, number, note=mine, trash=trash)
 
-    return _in_batches(ActResult("undo"), list(range(known.batches, 0, -1)), take_back, told, on_progress)
+    numbers = range(known.batches, 0, -1)
+    return _in_batches(ActResult("undo"), numbers, take_back, told, Pace(), on_progress)
+
+
+class Pace:
+    """How many jobs one transaction has: so many that nobody who wants to write meanwhile has to wait for long."""
+
+    def __init__(self) -> None:
+        self._size = FIRST_BATCH
+
+    def parts(self, ids: Sequence[int]) -> Iterator[Sequence[int]]:
+        """Yield the ids in parts, each as large as the last transaction allows."""
+        start = 0
+        while start < len(ids):
+            part = ids[start : start + self._size]
+            start += len(part)
+            yield part
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Take the time of one transaction, and then leave others half as much for theirs."""
+        begun = time.monotonic()
+        yield
+        took = time.monotonic() - begun
+        wanted = round(self._size * PATIENCE_S / max(took, 0.001))
+        self._size = max(FIRST_BATCH, min(MAX_BATCH, wanted, 2 * self._size))
+        Deadline(took).pause(took / 2)
 
 
 def _in_batches(
     result: ActResult,
-    parts: Sequence[Item],
+    parts: Iterable[Item],
     change: Callable[[Item, ActNote | int], ActBatch],
     note: ActNote,
+    pace: Pace,
     on_progress: OnProgress | None,
 ) -> ActResult:
     seen = 0
     for part in parts:
         try:
-            batch = change(part, note if result.entry is None else result.entry)
+            with pace.kept():
+                batch = change(part, note if result.entry is None else result.entry)
         except StorageError as error:
             if result.entry is None:
                 raise

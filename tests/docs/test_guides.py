@@ -16,6 +16,7 @@ DOCS = ROOT / "docs"
 RUN_ON = {
     "executors.md": ["sqlite"],
     "index.md": [],
+    "operations.md": ["sqlite"],
     "operations-insight.md": ["sqlite", "postgresql"],
     "postgresql.md": ["postgresql"],
     "schedules.md": ["sqlite", "postgresql"],
