@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from benchmarks.peers import Handled, postgresql_durability
@@ -40,7 +40,8 @@ def prepare(place: str) -> None:
 def durability(place: str) -> str:
     from sqlalchemy import make_url
 
-    return postgresql_durability(connect(make_url(place)).execute)
+    with closing(connect(make_url(place))) as connection:
+        return postgresql_durability(connection.execute)
 
 
 def store(place: str, number: int) -> None:
@@ -89,6 +90,5 @@ def consume(place: str, handled: Handled, ready: Callable[[], None]) -> None:
 def counter(place: str) -> Iterator[Callable[[], int]]:
     from sqlalchemy import make_url
 
-    connection = connect(make_url(place))
-    yield lambda: connection.execute("SELECT count(*) FROM pgqueuer").fetchone()[0]
-    connection.close()
+    with closing(connect(make_url(place))) as connection:
+        yield lambda: connection.execute("SELECT count(*) FROM pgqueuer").fetchone()[0]
