@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 BATCH = 1000
 """How many jobs one transaction takes back or makes ready."""
 
+ANY_LIMIT = 987_654_321
+"""Stands for the limit where a claim is compiled, in digits that are nowhere else in it."""
+
 
 class Prepared:
     """A statement of the ORM models, compiled once for one dialect; its rows are the driver's own."""
@@ -26,6 +30,12 @@ class Prepared:
         # Two names more, so that what is picked is a tuple for any number of names.
         names = compiled.positiontup
         self._pick = None if names is None else itemgetter("now_us", "now_us", *names)
+
+    def limited_to(self, limit: int) -> Prepared:
+        """Return the same statement with a limit instead of `ANY_LIMIT`: compiling it again takes 8 ms."""
+        limited = copy(self)
+        limited.sql = self.sql.replace(str(ANY_LIMIT), str(int(limit)))
+        return limited
 
     def bind(self, values: dict[str, Any], now_us: int | None = None) -> Any:
         """Return what the driver wants for these values, with the statement's own constants and the time.
@@ -76,11 +86,14 @@ class Statements:
         return known
 
     def claim(self, limit: int, *, calm: bool = False) -> Prepared:
-        """Return the claim of up to `limit` jobs, 1 to 1000, compiled when it is first asked for."""
+        """Return the claim of up to `limit` jobs, 1 to 1000, compiled when one is first asked for."""
         known = self._claims.get((limit, calm))
         if known is None:
-            known = Prepared(statements.claim(limit, calm=calm), self._dialect)
-            self._claims[limit, calm] = known
+            for_any = self._claims.get((ANY_LIMIT, calm)) or Prepared(
+                statements.claim(ANY_LIMIT, calm=calm), self._dialect
+            )
+            known = for_any.limited_to(limit)
+            self._claims[ANY_LIMIT, calm], self._claims[limit, calm] = for_any, known
         return known
 
 

@@ -66,3 +66,11 @@ def test_plan(name: str, tmp_path: Path) -> None:
     assert scans == []
     # The claim may sort the few candidates of its two arms; nothing may sort a table.
     assert sum("TEMP B-TREE" in step for step in plan) <= ("claim" in name)
+
+
+@pytest.mark.parametrize("calm", [False, True])
+def test_a_claim_of_any_limit_is_what_it_would_be_compiled_for_that_limit(calm: bool, tmp_path: Path) -> None:
+    with PersistentQSQLAlchemy(f"sqlite:///{tmp_path}/queue.db") as queue:
+        for limit in (1, 17, 1000):
+            compiled = Prepared(statements.claim(limit, calm=calm), queue.engine.dialect)
+            assert queue._sql.claim(limit, calm=calm).sql == compiled.sql
