@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from persistentq.errors import PayloadError
@@ -13,7 +13,8 @@ MAX_DEPTH = 64
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _TEXT = frozenset({str})
-_DECODE = json.JSONDecoder().decode
+_DECODER = json.JSONDecoder()
+_SCAN: Callable[[str, int], tuple[Any, int]] = _DECODER.scan_once  # type: ignore[attr-defined]
 # `_check` bounds the depth, so nothing circular comes to the encoder.
 _ENCODE = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
@@ -53,7 +54,7 @@ def encode_result(result: object) -> str | None:
 def decode_args(text: str | None) -> dict[str, Any] | None:
     """Return the arguments stored in `text`, or None if it does not hold a JSON object."""
     try:
-        value = _DECODE(text or "")
+        value = _decode(text or "")
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None
@@ -62,9 +63,18 @@ def decode_args(text: str | None) -> dict[str, Any] | None:
 def decode_result(text: str | None) -> Any:
     """Return the result stored in `text`; None for none or for text that is not JSON."""
     try:
-        return None if text is None else _DECODE(text)
+        return None if text is None else _decode(text)
     except (ValueError, RecursionError):
         return None
+
+
+def _decode(text: str) -> Any:
+    """Decode JSON, without looking for white space around it unless there is some: that takes half of the time."""
+    try:
+        value, end = _SCAN(text, 0)
+    except StopIteration:
+        value, end = None, -1
+    return value if end == len(text) else _DECODER.decode(text)
 
 
 def _encode(name: str, value: object) -> str:
