@@ -61,6 +61,7 @@ class Statements:
         self.due = Prepared(statements.due(BATCH), dialect)
         self.next_moments = Prepared(statements.next_moments(), dialect)
         self.complete = Prepared(statements.complete(), dialect)
+        self.complete_listed = Prepared(statements.complete_listed(), dialect) if facts.is_local else None
         self.completed = Prepared(statements.completed(), dialect)
         self.extend = Prepared(statements.extend(), dialect)
         self.cancelling = Prepared(statements.cancelling(), dialect)

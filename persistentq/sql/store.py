@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -133,6 +134,14 @@ class PersistentQSQLAlchemy(Waiting, Schedules, Logs, Acts):
 
     def _complete_all(self, given: Sequence[Settlement], cursor: Cursor) -> int:
         """Complete those jobs that are held; return how many."""
+        if (listed := self._sql.complete_listed) is not None:
+            plain = [
+                (word.job.id, word.job.consumer, word.job.attempt) for word in given if word.result is None
+            ]
+            if plain:
+                number = cursor.count(listed, {"held": json.dumps(plain)})
+                rest = [word for word in given if word.result is not None]
+                return number + (self._complete_all(rest, cursor) if rest else 0)
         values = [{**_identity(word.job), "outcome": word.result} for word in given]
         if (every := self._sql.complete_all) is not None:
             return cursor.count(every, as_arrays(values, statements.SETTLED_TYPES))

@@ -14,7 +14,7 @@ from persistentq.sql.prepared import Prepared
 FENCED = ["persistentq_jobs USING INTEGER PRIMARY KEY (rowid=?)"]
 OVERDUE = ["persistentq_lease (lease_until<?)", "persistentq_due (run_at<?)"]
 BOUND = dict.fromkeys(
-    ["of_queue", "by_consumer", "lease_us", "held_id", "held_by", "held_at", "outcome", "unique_key"]
+    ["of_queue", "by_consumer", "lease_us", "held_id", "held_by", "held_at", "outcome", "unique_key", "held"]
 )
 PLANS: dict[str, tuple[Any, list[str]]] = {
     "due": (statements.due(10), ["persistentq_due (run_at<?)"]),
@@ -41,6 +41,7 @@ PLANS: dict[str, tuple[Any, list[str]]] = {
     ),
     "cancelling": (statements.cancelling(), ["persistentq_cancelling (consumer=?)"]),
     "complete": (statements.complete(), FENCED),
+    "complete_listed": (statements.complete_listed(), FENCED),
     "completed": (statements.completed(), FENCED),
     "extend": (statements.extend(), FENCED),
     "guard": (statements.guard(), FENCED),
