@@ -246,10 +246,12 @@ class Turns:
 
     def give_back_all(self) -> int:
         """Give back, in the next turn, what still runs, and return how many jobs that is."""
-        kept = self.hands.held()
-        for run in self.hands:
-            if not run.is_lost:
-                self._words.say(Settlement.release(run.job), run.seconds)
+        self._hear()
+        kept = [run for run in self.hands if not run.is_lost]
+        for run in kept:
+            # Should it end before that turn, there is nothing more to say.
+            run.is_lost = True
+            self._words.say(Settlement.release(run.job), run.seconds)
         return len(kept)
 
     def close(self) -> None:

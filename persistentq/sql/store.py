@@ -185,11 +185,16 @@ class PersistentQSQLAlchemy(Waiting, Schedules, Logs, Acts):
     def _settle_each(self, session: Session, given: Sequence[Settlement]) -> list[Job]:
         """Do what is said of these jobs, where they are held; return the others."""
         refused, now = [], self._clock(session)
+        heard: set[tuple[int, int]] = set()
         for word in given:
+            attempt = word.job.id, word.job.attempt
             try:
+                if attempt in heard:
+                    raise LeaseLost(word.job.id, word.job.consumer or "", word.job.attempt)
                 settle(session, word, now)
             except LeaseLost:
                 refused.append(word.job)
+            heard.add(attempt)
         return refused
 
     def turn(  # noqa: PLR0913 - as in the contract

@@ -168,3 +168,11 @@ def test_effects_are_kept_with_the_completion_or_not_at_all(subject: Subject) ->
     assert queue.get_job(second.id).status == JobStatus.PROCESSING
     with queue.engine.begin() as connection:
         connection.execute(text("DROP TABLE effects"))
+
+
+def test_a_second_word_on_the_same_attempt_is_refused(queue: PersistentQInterface) -> None:
+    (job,) = held(queue, 1)
+    turn = queue.turn("c", settled=[Settlement.release(job), Settlement.fail(job, "too late")])
+    assert turn.refused == [job]
+    assert queue.get_job(job.id).status == JobStatus.PENDING
+    assert [one.outcome for one in queue.get_attempts(job.id)] == [Outcome.RELEASED]
