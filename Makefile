@@ -6,7 +6,7 @@ VENV := .venv/bin
 PYTEST ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop test check fix docs bench wheel
+.PHONY: help setup run stop test check fix docs bench wheel histories
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ stop: ## stop everything that `make run` started, and wait until it is gone
 
 test: setup ## run the whole test suite
 	@$(VENV)/python -m pytest $(PYTEST)
+
+histories: setup ## compare two thousand histories on each database with the model; half an hour
+	@HISTORIES=2000 $(VENV)/python -m pytest $(PYTEST) tests/property/test_same_as_memory.py
 
 check: setup ## look at format, lint, types, lock file and spelling; changes nothing
 	@$(VENV)/ruff format --check .
