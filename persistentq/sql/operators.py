@@ -12,7 +12,7 @@ from persistentq.failure import describe
 from persistentq.job import UNFINISHED, Job, JobStatus, Outcome, QueueInfo, statuses_before
 from persistentq.journal import ActNote, pause_details
 from persistentq.selection import StatusFilter, check_pause, check_retention, check_statuses
-from persistentq.sql import statements
+from persistentq.sql import upkeep
 from persistentq.sql.hints import telling
 from persistentq.sql.insight import Insight
 from persistentq.sql.journal import open_entry
@@ -105,7 +105,7 @@ class Operators(Insight):
         wanted = check_retention(status, older_than, keep)
         older_us = None if older_than is None else older_than // MICROSECOND
         with self._write() as connection:
-            return connection.execute(statements.surplus(wanted, older_us, keep, check_limit(limit))).rowcount
+            return connection.execute(upkeep.surplus(wanted, older_us, keep, check_limit(limit))).rowcount
 
     def pause_queue(
         self, queue: str, *, lasting: timedelta | None = None, note: ActNote | None = None

@@ -11,7 +11,6 @@ from sqlalchemy import (
     BigInteger,
     BindParameter,
     ColumnElement,
-    Delete,
     Exists,
     Integer,
     Select,
@@ -20,7 +19,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    delete,
     func,
     literal_column,
     null,
@@ -40,12 +38,10 @@ from persistentq.sql.models import (
     TO_CANCEL,
     UNIQUE_WHERE,
     WAITING,
-    ConsumerRow,
     Int64,
     JobRow,
     PauseRow,
     PayloadRow,
-    database_now,
     is_among,
     moment_of_transaction,
     still_has_status,
@@ -354,26 +350,6 @@ def _extended(fence: list[ColumnElement[bool]], lease_us: ColumnElement[int]) ->
         .values(lease_until=NOW + lease_us)
         .returning(JobRow.id, JobRow.lease_until, JobRow.cancel_requested)
     )
-
-
-def forget_consumers(silent_us: int) -> Delete:
-    """Drop the consumers that hold nothing and have been silent for so long."""
-    busy = select(JobRow.id).where(HELD, JobRow.consumer == ConsumerRow.id).exists()
-    silent = _micros(ConsumerRow.heartbeat_at) < database_now() - bindparam(None, silent_us, BigInteger)
-    return delete(ConsumerRow).where(silent, ~busy)
-
-
-def surplus(status: JobStatus, older_us: int | None, keep: int | None, limit: int) -> Delete:
-    """Delete the finished jobs that retention no longer wants, those that finished first first."""
-    ended = select(JobRow.id).where(JobRow.status == status, JobRow.finished_at.is_not(None))
-    kept = ended.order_by(JobRow.finished_at.desc(), JobRow.id.desc()).limit(keep).subquery()
-    unwanted: list[ColumnElement[bool]] = []
-    if older_us is not None:
-        unwanted.append(_micros(JobRow.finished_at) < database_now() - bindparam(None, older_us, BigInteger))
-    if keep is not None:
-        unwanted.append(JobRow.id.not_in(select(kept.c.id)))
-    first = ended.where(or_(*unwanted)).order_by(JobRow.finished_at, JobRow.id).limit(limit)
-    return delete(JobRow).where(is_among(JobRow.id, first.scalar_subquery()), JobRow.status == status)
 
 
 def unfinished() -> Select[Any]:

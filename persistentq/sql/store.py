@@ -19,7 +19,7 @@ from persistentq.job import FORGET_AFTER, Job, NewJob
 from persistentq.life import lasts
 from persistentq.payload import encode_result
 from persistentq.settlement import Settlement, Turn, Verb
-from persistentq.sql import statements
+from persistentq.sql import statements, upkeep
 from persistentq.sql.acts import Acts, keep_house
 from persistentq.sql.adding import Adding, row_values
 from persistentq.sql.claiming import Claim, Rows
@@ -300,7 +300,7 @@ class PersistentQSQLAlchemy(Waiting, Schedules, Logs, Acts):
     def cleanup(self, limit: int = 1000) -> int:
         due = Prepared(statements.due(check_limit(limit)), self._engine.dialect)
         with self._orm() as session:
-            session.execute(statements.forget_consumers(FORGET_AFTER // MICROSECOND))
+            session.execute(upkeep.forget_consumers(FORGET_AFTER // MICROSECOND))
             keep_house(session, self._clock(session), limit)
             taken_back = self._reap(session, limit)
         return taken_back + self._run(lambda cursor: cursor.count(due, {}))

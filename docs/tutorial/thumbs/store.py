@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 
 from persistentq import open_queue
@@ -27,12 +26,12 @@ class Upload(Base):
 
 
 class Thumbnail(Base):
-    """The small version of an upload. Nothing but the code keeps it to one for each upload."""
+    """The small version of an upload. Nothing but the code keeps it to one for each, and to those that are there."""
 
     __tablename__ = "thumbnails"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    upload_id: Mapped[int] = mapped_column(ForeignKey("uploads.id"))
+    upload_id: Mapped[int]
     width: Mapped[int]
     height: Mapped[int]
 
