@@ -26,7 +26,7 @@ stop: ## stop everything that `make run` started, and wait until it is gone
 test: setup ## run the whole test suite
 	@$(VENV)/python -m pytest $(PYTEST)
 
-histories: setup ## compare two thousand histories on each database with the model; half an hour
+histories: setup ## compare two thousand histories on PostgreSQL with the model, too; a quarter of an hour
 	@HISTORIES=2000 $(VENV)/python -m pytest $(PYTEST) tests/property/test_same_as_memory.py
 
 check: setup ## look at format, lint, types, lock file and spelling; changes nothing

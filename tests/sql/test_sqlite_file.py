@@ -171,10 +171,16 @@ def test_nobody_but_sqlite_opens_the_database() -> None:
     """
     allowed = {
         "persistentq/job_files.py": "the producer's files",
+        "persistentq/life.py": "what the kernel tells of processes",
         "persistentq/operations/job_files.py": "the producer's files",
+        "persistentq/operations/scale.py": "Supervisor's configuration",
+        "persistentq/operations/surroundings.py": "the dashboard's settings, and what the kernel tells of processes",
         "persistentq/program.py": "the null device",
+        "persistentq/restarts.py": "how often a consumer has ended soon",
+        "persistentq/runtime/child.py": "how much memory the kernel says this process has",
         "persistentq/sql/sqlite.py": "a finished backup, which no connection has open",
         "persistentq/sql/sqlite_file.py": "a new file, which fails if there is one",
+        "persistentq/sql/sqlite_health.py": "what the kernel tells of locks and processes",
     }
     found = {path: calls for package in PACKAGES for path, calls in openers(ROOT / package).items()}
     assert found.keys() == allowed.keys(), found
