@@ -6,7 +6,7 @@ VENV := .venv/bin
 PYTEST ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop test check fix docs bench wheel histories
+.PHONY: help setup run stop test histories check fix docs bench wheel
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
