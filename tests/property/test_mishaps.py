@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -28,7 +29,7 @@ def queue(url: str) -> Iterator[Fragile]:
 
 
 def state(queue: PersistentQSQLAlchemy) -> object:
-    return list(queue.list_jobs()), queue.list_queues()
+    return list(queue.list_jobs()), [replace(one, oldest_pending=None) for one in queue.list_queues()]
 
 
 def call(queue: Fragile, name: str) -> None:
