@@ -5,7 +5,7 @@ Both the databases and the memory model act by these rules, so an act, its journ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -15,6 +15,8 @@ from persistentq.errors import (
     ActRefused,
     InvalidArgument,
     InvalidTransition,
+    JobError,
+    JobNotFound,
     UniqueKeyTaken,
 )
 from persistentq.failure import describe
@@ -130,6 +132,9 @@ class Standing(NamedTuple):
 Changes = dict[str, Any]
 """New values by the name of the job's field; the same names as Standing's."""
 
+Told = tuple[Changes | None, Changes | None]
+"""What a job had before and after. Without before, it came back from the trash; without after, it went there."""
+
 
 def plan(act: Act, job: Standing, now: datetime) -> Changes:  # noqa: PLR0911 - one for each verb
     """Return what the act changes of a job; a deletion changes nothing.
@@ -230,12 +235,62 @@ def revert(job: Standing, verb: str, before: Changes, after: Changes, now: datet
     return back
 
 
+def take_back(job: Standing, verb: str, told: Told, now: datetime) -> Changes:
+    """Return what an undo changes of a job that an act has changed, thrown away or brought back.
+
+    Raises:
+        ActRefused, InvalidTransition: as for `revert`.
+    """
+    before, after = told
+    if after is None:
+        return {"status": waiting_at(job.run_at, now)} if job.status in WAITING else {}
+    back = revert(job, verb, before or {}, after, now)
+    if before is None and job.status not in works_on("delete"):
+        raise refused_by_status("delete", job)
+    return back
+
+
+def restored(job: Standing, changes: Changes) -> Told:
+    """Return what the journal keeps of a job that came back from the trash."""
+    return None, {"status": changes.get("status", job.status), "attempt": job.attempt}
+
+
 def _waiting_again(job: Standing, before: Changes, after: Changes) -> Changes:
     # Its consumer was told that it lost the job, so the job waits for another, and that attempt does not count.
     if before.get("cancel_requested"):
         raise ActRefused(job.id, "was to be cancelled")
     allowed = job.max_attempts + ("max_attempts" not in after)
     return {"status": JobStatus.PENDING, "lease_until": None, "max_attempts": allowed}
+
+
+def planned(
+    ids: Iterable[int],
+    jobs: Mapping[int, Standing],
+    change: Callable[[Standing], Changes],
+    taken: set[str],
+    gone: Container[int] = (),
+) -> tuple[dict[int, Changes], dict[int, JobError]]:
+    """Return what changes of which jobs, and why the others stay as they are.
+
+    Args:
+        jobs: How they stand, as many as there are.
+        change: What changes of one; raises JobError if it stays as it is.
+        taken: The unique keys of unfinished jobs, as many as matter.
+        gone: Those that are in the trash.
+    """
+    changes: dict[int, Changes] = {}
+    skipped: dict[int, JobError] = {}
+    for job_id in ids:
+        try:
+            if job_id not in jobs:
+                raise JobNotFound(job_id)
+            one = change(jobs[job_id])
+            check_key(jobs[job_id], one, taken, is_gone=job_id in gone)
+        except JobError as error:
+            skipped[job_id] = error
+        else:
+            changes[job_id] = one
+    return changes, skipped
 
 
 def check_key(job: Standing, changes: Changes, taken: set[str], *, is_gone: bool = False) -> None:

@@ -9,29 +9,26 @@ from typing import NamedTuple
 from persistentq import clock
 from persistentq.acts import (
     UNDO,
-    WAITING,
     Act,
     Changes,
     IdPage,
     Standing,
+    Told,
     check_batch,
-    check_key,
     no_longer_matches,
     plan,
-    refused_by_status,
-    revert,
+    planned,
+    restored,
     settled,
-    waiting_at,
-    works_on,
+    take_back,
 )
 from persistentq.acts_interface import TRASH_KEPT
 from persistentq.checks import check_int, check_span
-from persistentq.errors import ActRefused, EntryNotFound, JobError, JobNotFound
+from persistentq.errors import ActRefused, EntryNotFound, JobError
 from persistentq.failure import describe
 from persistentq.job import LONGEST_DELAY, UNFINISHED, Attempt, Job, JobStatus, Outcome
 from persistentq.job_log import JobLog
 from persistentq.journal import ActBatch, ActNote
-from persistentq.memory_journal import Told
 from persistentq.memory_operators import MemoryOperators
 from persistentq.payload import decode_args, encode_args
 from persistentq.query import EVERY_JOB, Query, matches
@@ -100,7 +97,7 @@ class MemoryActs(MemoryOperators):
                     raise no_longer_matches(job.id)
                 return plan(act, job, now)
 
-            changes, skipped = self._planned(ids, jobs, change)
+            changes, skipped = planned(ids, jobs, change, self._taken_keys())
             if act.verb == "delete":
                 told = self._throw_away(list(changes), entry.told.id, now + trash)
             else:
@@ -113,24 +110,9 @@ class MemoryActs(MemoryOperators):
         values = {name: getattr(job, name) for name in names if name != "budget"}
         return Standing(**values, budget=self._budgets[job.id] if budget is None else budget)
 
-    def _planned(
-        self, ids: Sequence[int], jobs: dict[int, Standing], change: Callable[[Standing], Changes]
-    ) -> tuple[_Changes, dict[int, JobError]]:
-        changes: _Changes = {}
-        skipped: dict[int, JobError] = {}
+    def _taken_keys(self) -> set[str]:
         held = (job.unique_key for job in self._jobs.values() if job.status in UNFINISHED)
-        taken = {key for key in held if key is not None}
-        for job_id in ids:
-            try:
-                if job_id not in jobs:
-                    raise JobNotFound(job_id)
-                planned = change(jobs[job_id])
-                check_key(jobs[job_id], planned, taken, is_gone=job_id not in self._jobs)
-            except JobError as error:
-                skipped[job_id] = error
-            else:
-                changes[job_id] = planned
-        return changes, skipped
+        return {key for key in held if key is not None}
 
     def _change_each(
         self, jobs: dict[int, Standing], changes: _Changes, error: str | None = None
@@ -207,16 +189,9 @@ class MemoryActs(MemoryOperators):
         for job_id in stored:
             jobs[job_id] = self._standing(self._trash[job_id].job, self._trash[job_id].budget)
 
-        def change(job: Standing) -> Changes:
-            before, after = told[job.id]
-            if after is None:
-                return {"status": waiting_at(job.run_at, now)} if job.status in WAITING else {}
-            back = revert(job, verb, before or {}, after, now)
-            if before is None and job.status not in works_on("delete"):
-                raise refused_by_status("delete", job)
-            return back
-
-        changes, skipped = self._planned(list(told), jobs, change)
+        changes, skipped = planned(
+            list(told), jobs, lambda job: take_back(job, verb, told[job.id], now), self._taken_keys(), stored
+        )
         for job_id, (_, after) in told.items():
             if after is None and job_id not in stored:
                 skipped[job_id] = ActRefused(job_id, "is not in the trash any more")
@@ -225,6 +200,5 @@ class MemoryActs(MemoryOperators):
         done = self._change_each(jobs, others) | self._throw_away(again, mine, until)
         for job_id in stored & changes.keys():
             self._bring_back(job_id, changes[job_id])
-            status = changes[job_id].get("status", jobs[job_id].status)
-            done[job_id] = (None, {"status": status, "attempt": jobs[job_id].attempt})
+            done[job_id] = restored(jobs[job_id], changes[job_id])
         return done, skipped

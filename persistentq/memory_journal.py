@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from persistentq import clock
-from persistentq.acts import Changes
+from persistentq.acts import Told
 from persistentq.acts_interface import JOURNAL_KEPT
 from persistentq.checks import check_id, check_limit
 from persistentq.errors import EntryNotFound, JobError
@@ -17,7 +17,6 @@ from persistentq.memory_readers import MemoryReaders
 from persistentq.payload import decode_args, encode_args
 from persistentq.selection import read_cursor
 
-Told = tuple[Changes | None, Changes | None]
 """What a job had before and after. Without before, it came back from the trash; without after, it went there."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,31 +12,29 @@ from sqlalchemy.exc import IntegrityError
 
 from persistentq.acts import (
     UNDO,
-    WAITING,
     Act,
     Changes,
     IdPage,
     Standing,
+    Told,
     check_batch,
-    check_key,
     no_longer_matches,
     plan,
-    refused_by_status,
-    revert,
+    planned,
+    restored,
     settled,
-    waiting_at,
-    works_on,
+    take_back,
 )
 from persistentq.acts_interface import TRASH_KEPT
 from persistentq.checks import check_id, check_int, check_span
-from persistentq.errors import ActRefused, EntryNotFound, JobError, JobNotFound, StorageError
+from persistentq.errors import ActRefused, EntryNotFound, StorageError
 from persistentq.failure import describe
 from persistentq.job import LONGEST_DELAY, UNFINISHED, JobStatus, Outcome
 from persistentq.journal import ActBatch, ActNote
 from persistentq.payload import decode_args, encode_args
 from persistentq.query import EVERY_JOB, Query, matches
 from persistentq.selection import read_cursor
-from persistentq.sql.changes import Told, read_changes
+from persistentq.sql.changes import read_changes
 from persistentq.sql.conditions import condition
 from persistentq.sql.finding import Search
 from persistentq.sql.journal import Done, Journal, entry_row, forget_old, open_entry, tell_batch
@@ -95,7 +93,7 @@ class Acts(Journal):
                     raise no_longer_matches(job.id)
                 return plan(act, job, now)
 
-            changes, skipped = one.planned(ids, jobs, change)
+            changes, skipped = planned(ids, jobs, change, one.taken_keys(jobs))
             entry = open_entry(session, note, act.verb, act.details, now)
             if act.verb == "delete":
                 throw_away(session.connection(), list(changes), entry.id, now, now + trash)
@@ -181,30 +179,8 @@ class _Transaction:
         self.session.expunge_all()
         return found
 
-    def planned(
-        self,
-        ids: Sequence[int],
-        jobs: dict[int, Standing],
-        change: Callable[[Standing], Changes],
-        gone: Container[int] = (),
-    ) -> tuple[dict[int, Changes], dict[int, JobError]]:
-        """Return what changes of which jobs, and why the others stay as they are; `gone` are those in the trash."""
-        changes: dict[int, Changes] = {}
-        skipped: dict[int, JobError] = {}
-        taken = self._taken_keys(jobs)
-        for job_id in ids:
-            try:
-                if job_id not in jobs:
-                    raise JobNotFound(job_id)
-                planned = change(jobs[job_id])
-                check_key(jobs[job_id], planned, taken, is_gone=job_id in gone)
-            except JobError as error:
-                skipped[job_id] = error
-            else:
-                changes[job_id] = planned
-        return changes, skipped
-
-    def _taken_keys(self, jobs: dict[int, Standing]) -> set[str]:
+    def taken_keys(self, jobs: dict[int, Standing]) -> set[str]:
+        """Return those of the jobs' unique keys that unfinished jobs have."""
         keys = {job.unique_key for job in jobs.values() if job.unique_key is not None}
         held = select(JobRow.unique_key).where(JobRow.unique_key.in_(keys), JobRow.status.in_(UNFINISHED))
         return {key for key in self.session.scalars(held) if key is not None} if keys else set()
@@ -303,7 +279,8 @@ class _Undoing:
         )
         stored = read_jobs(self._one.connection, gone, entry)
         jobs |= {job_id: _of_stored(row) for job_id, row in stored.items()}
-        changes, skipped = self._one.planned(list(self._told), jobs, self._change, stored)
+        taken = self._one.taken_keys(jobs)
+        changes, skipped = planned(list(self._told), jobs, self._change, taken, stored)
         skipped |= {
             job_id: ActRefused(job_id, "is not in the trash any more")
             for job_id in gone
@@ -319,26 +296,14 @@ class _Undoing:
             bring_back(
                 self._one.connection, list(back), {one: _columns(change) for one, change in back.items()}
             )
-            told |= {one: (None, _told_of_restored(jobs[one], change)) for one, change in back.items()}
+            told |= {one: restored(jobs[one], change) for one, change in back.items()}
         if again:
             throw_away(self._one.connection, again, mine, self._one.now, until)
             told |= dict.fromkeys(again, ({}, None))
         return Done(told, skipped), {jobs[job_id].queue for job_id in changes}
 
     def _change(self, job: Standing) -> Changes:
-        before, after = self._told[job.id]
-        if after is None:
-            return {"status": waiting_at(job.run_at, self._one.now)} if job.status in WAITING else {}
-        if before is None:
-            revert(job, self._verb, {}, after, self._one.now)
-            if job.status not in works_on("delete"):
-                raise refused_by_status("delete", job)
-            return {}
-        return revert(job, self._verb, before, after, self._one.now)
-
-
-def _told_of_restored(job: Standing, changes: Changes) -> Changes:
-    return {"status": changes.get("status", job.status), "attempt": job.attempt}
+        return take_back(job, self._verb, self._told[job.id], self._one.now)
 
 
 def _columns(changes: Changes) -> dict[str, Any]:

@@ -7,16 +7,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from persistentq.acts import Changes
+from persistentq.acts import Changes, Told
 from persistentq.journal import read_ids, write_ids
 from persistentq.sql.models import MICROSECOND, EpochMicroseconds, JobRow
 from persistentq.sql.rows import STATUSES
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
-
-Told = tuple[Changes | None, Changes | None]
-"""What a job had before and after. Without before, it came back from the trash; without after, it went there."""
 
 _TIMES = frozenset(
     column.name for column in JobRow.__table__.columns if isinstance(column.type, EpochMicroseconds)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import delete, func, select
 
+from persistentq.acts import Told
 from persistentq.acts_interface import JOURNAL_KEPT
 from persistentq.checks import check_id, check_limit
 from persistentq.errors import EntryNotFound, JobError
@@ -25,7 +26,7 @@ from persistentq.journal import (
 )
 from persistentq.payload import encode_args
 from persistentq.selection import read_cursor
-from persistentq.sql.changes import Told, write_changes
+from persistentq.sql.changes import write_changes
 from persistentq.sql.journal_models import BatchRow, JournalRow
 from persistentq.sql.readers import Readers
 
