@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.orm import Session
 
+    from persistentq.sql.dialect import DialectFacts
+
 _JOBS: Any = JobRow.__table__
 _ATTEMPTS: Any = AttemptRow.__table__
 _PAYLOADS: Any = PayloadRow.__table__
@@ -84,7 +86,7 @@ class Acts(Journal):
 
         def do(session: Session) -> tuple[ActBatch, set[str]]:
             now = self._clock(session)
-            one = _Transaction(session, self._facts.large_args, now)
+            one = _Transaction(session, self._facts, now)
             jobs = one.standing(ids, with_args=act.verb == "edit-arguments")
             meant = one.meant(ids, where)
 
@@ -135,7 +137,7 @@ class Acts(Journal):
             verb = json.loads(undone.details)["verb"] if undone.verb == UNDO else undone.verb
             mine = open_entry(session, note, UNDO, {"verb": verb}, now, undoes=entry)
             told = dict(read_changes(row.changes, row.at))
-            undo = _Undoing(_Transaction(session, self._facts.large_args, now), verb, told)
+            undo = _Undoing(_Transaction(session, self._facts, now), verb, told)
             done, queues = undo.undo(entry, mine.id, now + trash)
             keep_house(session, now)
             return tell_batch(session, mine, done, now), queues
@@ -152,8 +154,8 @@ def keep_house(session: Session, now: datetime, limit: int = 100) -> None:
 class _Transaction:
     """How jobs are looked at and changed in one transaction, which holds them from the look on."""
 
-    def __init__(self, session: Session, large_args: int | None, now: datetime) -> None:
-        self.session, self.now, self._large_args = session, now, large_args
+    def __init__(self, session: Session, facts: DialectFacts, now: datetime) -> None:
+        self.session, self.now, self._facts = session, now, facts
 
     @property
     def connection(self) -> Connection:
@@ -231,9 +233,7 @@ class _Transaction:
 
     def _write_args(self, args: dict[int, dict[str, Any]]) -> None:
         texts = {job_id: encode_args(one) for job_id, one in args.items()}
-        large = {
-            job_id for job_id, text in texts.items() if self._large_args and len(text) >= self._large_args
-        }
+        large = {job_id for job_id, text in texts.items() if self._facts.keeps_apart(text)}
         self.connection.execute(delete(PayloadRow).where(PayloadRow.job_id.in_(list(texts))))
         change = update(_JOBS).where(_JOBS.c.id == bindparam("of_job")).values(args=bindparam("new_args"))
         own = [{"of_job": one, "new_args": "" if one in large else text} for one, text in texts.items()]

@@ -20,13 +20,13 @@ PLAIN = 9
 """How many values describe a new job without any optional one."""
 
 
-def row_values(new: NewJob, max_attempts: int, large_args: int | None) -> dict[str, Any]:
+def row_values(new: NewJob, max_attempts: int, facts: DialectFacts) -> dict[str, Any]:
     """Return what to store; an optional value is absent where the job has none.
 
-    Arguments of `large_args` characters and more are its `payload`, which has a row of its own.
+    Large arguments are its `payload`, which has a row of its own.
     """
     args = encode_args(new.args)
-    is_large = large_args is not None and len(args) >= large_args
+    is_large = facts.keeps_apart(args)
     values = {
         "task": new.task,
         "args": "" if is_large else args,

@@ -101,6 +101,10 @@ class DialectFacts(ABC):
     def schema_change(self, engine: Engine) -> AbstractContextManager[Connection]:
         """Return a transaction in which one process at a time makes or alters tables."""
 
+    def keeps_apart(self, args: str) -> bool:
+        """Return whether these arguments, as JSON, have a row of their own."""
+        return self.large_args is not None and len(args) >= self.large_args
+
     def now_us(self) -> int | None:
         """Return the database's time in microseconds since 1970, if that needs no question; else None."""
         return time.time_ns() // 1000 if self.is_local else None

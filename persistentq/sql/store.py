@@ -93,8 +93,7 @@ class PersistentQSQLAlchemy(Waiting, Schedules, Logs, Acts):
     def enqueue_many(
         self, jobs: Iterable[NewJob], *, session: Session | Connection | None = None
     ) -> list[Job]:
-        attempts, large = self._defaults.max_attempts, self._facts.large_args
-        values = [row_values(new, attempts, large) for new in jobs]
+        values = [row_values(new, self._defaults.max_attempts, self._facts) for new in jobs]
         if not values:
             return []
         queues = {one["queue"] for one in values}
