@@ -85,6 +85,11 @@ class Act:
             raise InvalidArgument("arguments", self.arguments, "change nothing; say what to set or to drop")
 
     @property
+    def taken_for(self) -> str | None:
+        """What is noted of the attempts of jobs that the act takes from their consumers."""
+        return self.error if self.verb == "mark-failed" else None
+
+    @property
     def details(self) -> dict[str, Any]:
         """What the journal keeps of the act beside its verb."""
         match self.verb:

@@ -101,9 +101,31 @@ class MemoryActs(MemoryOperators):
             if act.verb == "delete":
                 told = self._throw_away(list(changes), entry.told.id, now + trash)
             else:
-                told = self._change_each(jobs, changes, act.error if act.verb == "mark-failed" else None)
+                told = self._change_each(jobs, changes, act.taken_for)
             self._keep_house(now)
             return self._tell_batch(entry, told, skipped)
+
+    def resubmit(self, job_id: int) -> Job:
+        return self._act_on(job_id, Act("resubmit"))
+
+    def cancel(self, job_id: int) -> Job:
+        return self._act_on(job_id, Act("cancel"))
+
+    def mark_failed(self, job_id: int, reason: str) -> Job:
+        return self._act_on(job_id, Act("mark-failed", error=reason))
+
+    def assign_job(self, job_id: int, consumer: str | None) -> Job:
+        return self._act_on(job_id, Act("assign", consumer=consumer))
+
+    def _act_on(self, job_id: int, act: Act) -> Job:
+        """Act on one job, without a line in the journal; return the job as it is then."""
+        with self._lock:
+            now, jobs = self._now(), {job_id: self._standing(self.get_job(job_id))}
+            changes, refused = planned([job_id], jobs, lambda job: plan(act, job, now), self._taken_keys())
+            for error in refused.values():
+                raise error
+            self._change_each(jobs, changes, act.taken_for)
+            return self._jobs[job_id]
 
     def _standing(self, job: Job, budget: int | None = None) -> Standing:
         names = Standing._fields

@@ -6,9 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from persistentq.checks import MAX_ID, check_consumer, check_id, check_limit, check_queue
-from persistentq.errors import UniqueKeyTaken
-from persistentq.failure import Failure, describe
+from persistentq.checks import MAX_ID, check_id, check_limit, check_queue
+from persistentq.failure import Failure
 from persistentq.job import (
     UNFINISHED,
     Job,
@@ -66,41 +65,6 @@ class MemoryOperators(MemoryInsight, MemoryJournal):
         job = self.get_job(job_id)
         require_before(verb, job.id, job.status)
         return job
-
-    def resubmit(self, job_id: int) -> Job:
-        with self._lock:
-            job = self._operable(job_id, "resubmit")
-            if job.unique_key is not None and self._holder(job.unique_key):
-                raise UniqueKeyTaken(job.id, job.unique_key)
-            budget = job.attempt + self._budgets[job.id]
-            return self._wait(
-                job, JobStatus.PENDING, run_at=self._now(), finished_at=None, max_attempts=budget
-            )
-
-    def cancel(self, job_id: int) -> Job:
-        with self._lock:
-            job = self._operable(job_id, "cancel")
-            if job.status == JobStatus.PROCESSING:
-                return self._put(job, cancel_requested=True)
-            return self._finish(job, JobStatus.CANCELLED)
-
-    def mark_failed(self, job_id: int, reason: str) -> Job:
-        failure = describe(reason)
-        with self._lock:
-            job = self._operable(job_id, "mark-failed")
-            if job.status == JobStatus.PROCESSING:
-                self._note(job, Outcome.TAKEN, failure)
-            return self._finish(job, JobStatus.FAILED, error=failure.message)
-
-    def assign_job(self, job_id: int, consumer: str | None) -> Job:
-        name = None if consumer is None else check_consumer(consumer)
-        with self._lock:
-            job = self._operable(job_id, "assign")
-            if job.status != JobStatus.PROCESSING:
-                return self._put(job, reserved_for=name)
-            self._note(job, Outcome.TAKEN)
-            taken = self._give_back(job, JobStatus.PENDING)
-            return taken if taken.status == JobStatus.CANCELLED else self._put(taken, reserved_for=name)
 
     def delete_job(self, job_id: int) -> None:
         with self._lock:

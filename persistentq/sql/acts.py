@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -29,7 +29,7 @@ from persistentq.acts_interface import TRASH_KEPT
 from persistentq.checks import check_id, check_int, check_span
 from persistentq.errors import ActRefused, EntryNotFound, StorageError
 from persistentq.failure import describe
-from persistentq.job import LONGEST_DELAY, UNFINISHED, JobStatus, Outcome
+from persistentq.job import LONGEST_DELAY, UNFINISHED, Job, JobStatus, Outcome
 from persistentq.journal import ActBatch, ActNote
 from persistentq.payload import decode_args, encode_args
 from persistentq.query import EVERY_JOB, Query, matches
@@ -54,6 +54,7 @@ _ATTEMPTS: Any = AttemptRow.__table__
 _PAYLOADS: Any = PayloadRow.__table__
 _COLUMNS = tuple(_JOBS.c[name] for name in Standing._fields[:-1])
 TRIES = 3
+Made = TypeVar("Made")
 
 
 class Acts(Journal):
@@ -101,20 +102,48 @@ class Acts(Journal):
                 throw_away(session.connection(), list(changes), entry.id, now, now + trash)
                 told: dict[int, Told] = dict.fromkeys(changes, ({}, None))
             else:
-                told = one.write(jobs, changes, act.error if act.verb == "mark-failed" else None)
+                told = one.write(jobs, changes, act.taken_for)
             batch = tell_batch(session, entry, Done(told, skipped), now)
             keep_house(session, now)
             return batch, {jobs[job_id].queue for job_id in changes}
 
         return self._in_one(do)
 
-    def _in_one(self, do: Callable[[Session], tuple[ActBatch, set[str]]]) -> ActBatch:
+    def resubmit(self, job_id: int) -> Job:
+        return self._act_on(job_id, Act("resubmit"))
+
+    def cancel(self, job_id: int) -> Job:
+        return self._act_on(job_id, Act("cancel"))
+
+    def mark_failed(self, job_id: int, reason: str) -> Job:
+        return self._act_on(job_id, Act("mark-failed", error=reason))
+
+    def assign_job(self, job_id: int, consumer: str | None) -> Job:
+        return self._act_on(job_id, Act("assign", consumer=consumer))
+
+    def _act_on(self, job_id: int, act: Act) -> Job:
+        """Act on one job, without a line in the journal; return the job as it is then."""
+
+        def do(session: Session) -> tuple[Job, set[str]]:
+            one = _Transaction(session, self._facts, self._clock(session))
+            jobs = one.standing([check_id(job_id)])
+            changes, refused = planned(
+                [job_id], jobs, lambda job: plan(act, job, one.now), one.taken_keys(jobs)
+            )
+            for error in refused.values():
+                raise error
+            one.write(jobs, changes, act.taken_for)
+            return to_job(session.get_one(JobRow, job_id)), {jobs[job_id].queue}
+
+        return self._in_one(do)
+
+    def _in_one(self, do: Callable[[Session], tuple[Made, set[str]]]) -> Made:
         """Return what `do` did in a transaction, and tell whoever waits on its queues."""
         tried = 0
         while True:
             try:
                 with self._orm() as session:
-                    batch, queues = do(session)
+                    made, queues = do(session)
             except StorageError as error:
                 # A unique key was taken between the look and the change (PostgreSQL); now it is seen.
                 tried += 1
@@ -122,7 +151,7 @@ class Acts(Journal):
                     raise
             else:
                 self._hints.give(queues)
-                return batch
+                return made
 
     def undo(self, entry: int, batch: int, *, note: ActNote | int, trash: timedelta = TRASH_KEPT) -> ActBatch:
         check_int("batch", batch, 1, 2**31 - 1)

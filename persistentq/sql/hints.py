@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from persistentq.doorbell import Doorbells, LocalDoorbell
-from persistentq.job import QueueInfo
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from persistentq.sql.doorbell_postgresql import Notifier
-
-Act = TypeVar("Act", bound=Callable[..., Any])
 
 
 class Hints:
@@ -60,15 +56,3 @@ class Hints:
         self._bells.close()
         if self._notifier is not None:
             self._notifier.close()
-
-
-def telling(act: Act) -> Act:
-    """Let an operator's act, which returns a job or a queue, tell whoever may have something to do by it."""
-
-    @wraps(act)
-    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        made = act(self, *args, **kwargs)
-        self._hints.give((made.name if isinstance(made, QueueInfo) else made.queue,))
-        return made
-
-    return call  # type: ignore[return-value]

@@ -6,70 +6,19 @@ from datetime import timedelta
 
 from sqlalchemy import delete, select
 
-from persistentq.checks import check_consumer, check_id, check_limit, check_queue
-from persistentq.errors import UniqueKeyTaken
-from persistentq.failure import describe
-from persistentq.job import UNFINISHED, Job, JobStatus, Outcome, QueueInfo, statuses_before
+from persistentq.checks import check_id, check_limit, check_queue
+from persistentq.job import JobStatus, QueueInfo, statuses_before
 from persistentq.journal import ActNote, pause_details
 from persistentq.selection import StatusFilter, check_pause, check_retention, check_statuses
 from persistentq.sql import upkeep
-from persistentq.sql.hints import telling
 from persistentq.sql.insight import Insight
 from persistentq.sql.journal import open_entry
 from persistentq.sql.models import LISTED, MICROSECOND, JobRow, PauseRow
-from persistentq.sql.rows import to_job
-from persistentq.sql.settling import finish, give_back, note, operable_row, wait
+from persistentq.sql.settling import operable_row
 
 
 class Operators(Insight):
     """What an operator may do to jobs; see PersistentQInterface."""
-
-    @telling
-    def resubmit(self, job_id: int) -> Job:
-        with self._orm() as session:
-            row = operable_row(session, job_id, "resubmit")
-            if row.unique_key is not None:
-                holder = select(JobRow.id).where(
-                    JobRow.unique_key == row.unique_key, JobRow.status.in_(UNFINISHED)
-                )
-                if session.scalars(holder).first() is not None:
-                    raise UniqueKeyTaken(row.id, row.unique_key)
-            row.max_attempts, row.finished_at = row.attempt + row.budget, None
-            wait(row, JobStatus.PENDING, run_at=self._clock(session))
-            return to_job(row)
-
-    @telling
-    def cancel(self, job_id: int) -> Job:
-        with self._orm() as session:
-            row = operable_row(session, job_id, "cancel")
-            if row.status == JobStatus.PROCESSING:
-                row.cancel_requested = 1
-            else:
-                finish(row, JobStatus.CANCELLED, self._clock(session))
-            return to_job(row)
-
-    @telling
-    def mark_failed(self, job_id: int, reason: str) -> Job:
-        failure = describe(reason)
-        with self._orm() as session:
-            row, now = operable_row(session, job_id, "mark-failed"), self._clock(session)
-            if row.status == JobStatus.PROCESSING:
-                note(session, row, Outcome.TAKEN, now, failure)
-            finish(row, JobStatus.FAILED, now, failure.message)
-            return to_job(row)
-
-    @telling
-    def assign_job(self, job_id: int, consumer: str | None) -> Job:
-        name = None if consumer is None else check_consumer(consumer)
-        with self._orm() as session:
-            row = operable_row(session, job_id, "assign")
-            if row.status == JobStatus.PROCESSING:
-                now = self._clock(session)
-                note(session, row, Outcome.TAKEN, now)
-                give_back(row, JobStatus.PENDING, now)
-            if row.status != JobStatus.CANCELLED:
-                row.reserved_for = name
-            return to_job(row)
 
     def delete_job(self, job_id: int) -> None:
         with self._orm() as session:
@@ -122,11 +71,11 @@ class Operators(Insight):
                 open_entry(session, note, "pause", pause_details(name, span), now)
         return self._info_of(name)
 
-    @telling
     def resume_queue(self, queue: str, *, note: ActNote | None = None) -> QueueInfo:
         name = check_queue(queue)
         with self._orm() as session:
             session.execute(delete(PauseRow).where(PauseRow.queue == name))
             if note is not None:
                 open_entry(session, note, "resume", {"queue": name}, self._clock(session))
+        self._hints.give((name,))
         return self._info_of(name)
