@@ -43,6 +43,12 @@ def make_consumer_id() -> str:
     return f"{host}-{os.getpid()}-{token_hex(4)}"
 
 
+def _until(known: timedelta | None) -> float:
+    """Return for how many seconds to trust a look at what comes next; somebody may store what comes before."""
+    # What is due and was not taken is in another session's hands, for a moment.
+    return POLL_S if known is None else min(POLL_S, max(known.total_seconds(), IN_HAND_S))
+
+
 def _make_processes(
     queue: PersistentQInterface,
     places: int,
@@ -128,6 +134,7 @@ class Consumer:
         )
         self._bell: Doorbell | None = None
         self._stops = 0
+        self._next_tick = Deadline(0)
         self._was_cut_short = False
         self._failure: PersistentQError | None = None
         self.last_turn: float | None = None
@@ -223,18 +230,16 @@ class Consumer:
         if claimed is None:
             return pause
         with suppress(StorageUnavailable), self.pulse.asking:
-            for known in (self._queue.next_due(self._shares.order), self._queue.next_tick()):
-                if known is not None:
-                    # What is due and was not taken is in another session's hands, for a moment.
-                    pause = min(pause, max(known.total_seconds(), IN_HAND_S))
-        return pause
+            pause = min(pause, _until(self._queue.next_due(self._shares.order)))
+            self._next_tick = Deadline(_until(self._queue.next_tick()))
+        return min(pause, self._next_tick.remaining)
 
     def _try_turn(self, *, look: bool = False) -> int | None:
         """Take a turn; return how many jobs were claimed, None if the database could not be used."""
         self.pulse.beat()
         try:
             self.introduce()
-            if self._turns.takes_jobs:
+            if self._turns.takes_jobs and self._next_tick.passed:
                 self._tick()
             claimed = self._turns.take(look=look)
         except StorageUnavailable as error:
@@ -251,6 +256,7 @@ class Consumer:
     def _tick(self) -> None:
         with self.pulse.asking:
             enqueued = self._queue.tick()
+            self._next_tick = Deadline(_until(self._queue.next_tick()))
         for job in enqueued:
             tell_tick(self.id, job)
 
