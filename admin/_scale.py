@@ -12,7 +12,6 @@ import typer
 from persistentq.operations import safe
 from persistentq.operations.scale import MOST, PROGRAM, Scaled
 from persistentq.operations.scale import scale as apply
-from persistentq.operations.supervised import Supervised, find_configuration
 
 from ._options import Report
 from ._render import SCHEMA, print_json
@@ -55,6 +54,9 @@ def scale(
 
     Those that are too many finish what they run, or give it back, and stop.
     """
+    # It speaks HTTP, which no other command needs.
+    from persistentq.operations.supervised import find_configuration
+
     conf = configuration or find_configuration()
     if number is None:
         return _show(conf, output)
@@ -82,6 +84,8 @@ def _told(scaled: Scaled, number: int) -> str:
 
 
 def _show(conf: Path, output: str) -> int:
+    from persistentq.operations.supervised import Supervised
+
     programs = Supervised(conf).programs()
     bad = [one for one in programs if one.state in {"FATAL", "BACKOFF", "UNKNOWN"}]
     if output == "json":

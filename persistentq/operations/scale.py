@@ -10,12 +10,14 @@ from configparser import RawConfigParser
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from persistentq.checks import check_int
 from persistentq.clock import Deadline
 from persistentq.errors import SupervisionError
-from persistentq.operations.supervised import Program, Supervised
+
+if TYPE_CHECKING:
+    from persistentq.operations.supervised import Program, Supervised
 
 PROGRAM = "consumer"
 MOST = 100
@@ -74,7 +76,7 @@ def scale(conf: Path, number: int, *, program: str = PROGRAM, tell: Tell = lambd
         SupervisionError: no supervisord answers, or the configuration cannot be changed; nothing was changed.
     """
     check_int(f"number of {program}s", number, 0, MOST)
-    supervised = Supervised(conf)
+    supervised = _open(conf)
     supervised.configs(program)
     if (state := supervised.call("getState")["statename"]) != "RUNNING":
         raise SupervisionError(f"supervisord is in state {state}", "wait until it runs")
@@ -95,6 +97,13 @@ def scale(conf: Path, number: int, *, program: str = PROGRAM, tell: Tell = lambd
 
 
 # --- the file
+
+
+def _open(conf: Path) -> Supervised:
+    # It speaks HTTP, which nobody loads who does not scale.
+    from persistentq.operations.supervised import Supervised
+
+    return Supervised(conf)
 
 
 def _override_of(supervised: Supervised) -> Path:
@@ -154,7 +163,7 @@ def _write(file: Path, text: str | None) -> None:
 
 def _checked(conf: Path, program: str, number: int, file: Path) -> Supervised:
     """Read the configuration anew, and make sure that supervisord will find that number in it."""
-    supervised = Supervised(conf)
+    supervised = _open(conf)
     if (found := len(supervised.configs(program))) != number:
         problem = f"another file says numprocs={found} of {program}, and goes before {file}"
         raise SupervisionError(problem, f"take it out of that file, which is read after {file.name}")

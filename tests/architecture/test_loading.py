@@ -68,6 +68,10 @@ def test_a_consumer_that_neither_serves_metrics_nor_traces_loads_nothing_for_it(
     assert loaded(code.replace("'--burst'", "'--burst', '--metrics', '0'"), tmp_path, ["prometheus_client"])
 
 
+def test_the_command_line_loads_what_speaks_http_only_to_scale(tmp_path: Path) -> None:
+    assert loaded("import admin.admin", tmp_path, ["http.client", "xmlrpc.client", "ssl"]) == []
+
+
 def test_every_public_name_is_there_however_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(vars(persistentq), "PersistentQSQLAlchemy", raising=False)
     assert set(persistentq.__all__) <= set(dir(persistentq))
