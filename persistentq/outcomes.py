@@ -30,6 +30,11 @@ class NoRetry(Exception):
 class UnknownTask(NoRetry):
     """No task has the name that the job has."""
 
+    @classmethod
+    def here(cls, task: str) -> UnknownTask:
+        """Return the error of a consumer that knows no task of this name."""
+        return cls(f"no task {task!r} is known to this consumer")
+
 
 class ArgumentsRefused(NoRetry):
     """The task does not take the arguments that are stored with the job; the `__cause__` says why."""

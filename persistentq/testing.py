@@ -6,27 +6,24 @@ rest of the library, and pytest is needed for the fixture only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from contextvars import copy_context
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from persistentq import clock
 from persistentq.checks import check_span
-from persistentq.context import JobContext, Notes, running
+from persistentq.context import JobContext, running
 from persistentq.errors import InvalidArgument, shown
 from persistentq.interface import PersistentQInterface
 from persistentq.job import LONGEST_DELAY, Job
-from persistentq.job_log import Progress
 from persistentq.memory import PersistentQMemory
 from persistentq.outcomes import Cancel, Retry, Snooze, UnknownTask
+from persistentq.runtime.holder import LocalHolder
 from persistentq.settlement import word_for
 from persistentq.tasks import TASKS, Task, Tasks
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
 
 __all__ = ["InMemoryQueue", "crash", "drain", "job_queue", "queue_in_memory"]
 
@@ -197,12 +194,12 @@ def _claim(queue: PersistentQInterface) -> Job | None:
 def _run(queue: PersistentQInterface, tasks: Tasks, job: Job) -> BaseException | None:
     """Run one job and settle it; return what its task raised."""
     task = tasks.find(job.task)
-    holder = _Holder(queue, job)
+    holder = LocalHolder(queue, job, None, lambda _: None)
     context = JobContext(job, holder, None if task is None else task.timeout)
     result, error = None, None
     try:
         if task is None:
-            raise UnknownTask(f"no task {job.task!r} is known to this consumer")
+            raise UnknownTask.here(job.task)
         call = task.bind(job.args)
         with running(context):
             result = _awaited(call()) if task.is_async else call()
@@ -210,30 +207,12 @@ def _run(queue: PersistentQInterface, tasks: Tasks, job: Job) -> BaseException |
         return None
     except (Exception, SystemExit) as raised:
         error = raised
-    if holder.notes:
-        lines, progress = holder.notes.take()
-        queue.record(job, lines=lines, progress=progress)
+    holder.write_notes()
     if isinstance(queue, InMemoryQueue) and queue.is_crashing(job):
         return None
     if (word := word_for(context, result, error)) is not None:
         queue.turn(CONSUMER, settled=[word])
     return error
-
-
-class _Holder:
-    """See `context.Holder`."""
-
-    def __init__(self, queue: PersistentQInterface, job: Job) -> None:
-        self.queue, self._job, self.notes = queue, job, Notes()
-
-    def extend(self) -> bool:
-        return bool(self.queue.extend([self._job]))
-
-    def record(self, lines: Sequence[str], progress: Progress | None) -> None:
-        self.notes.add(lines, progress)
-
-    def completing(self, result: Any) -> AbstractContextManager[Session]:
-        return self.queue.completing(self._job, result)
 
 
 def _awaited(coroutine: Any) -> Any:

@@ -22,7 +22,7 @@ class LocalHolder:
     Args:
         queue: Where the job comes from.
         job: As it was claimed.
-        lease: How long a renewal lasts.
+        lease: How long a renewal lasts; None for the queue's default.
         on_note: Called, in the handler's thread, when there is something to write to the job's log.
     """
 
@@ -32,7 +32,7 @@ class LocalHolder:
         self,
         queue: PersistentQInterface,
         job: Job,
-        lease: timedelta,
+        lease: timedelta | None,
         on_note: Callable[[LocalHolder], None],
     ) -> None:
         self.queue, self.job, self._lease, self._on_note = queue, job, lease, on_note

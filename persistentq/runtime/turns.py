@@ -172,8 +172,7 @@ class Turns:
     def _word_on_unknown(self, job: Job) -> Settlement:
         if self._leave_unknown:
             return Settlement.snooze(job, LEAVE_FOR)
-        unknown = UnknownTask(f"no task {job.task!r} is known to this consumer")
-        return Settlement.fail(job, unknown, retry=False)
+        return Settlement.fail(job, UnknownTask.here(job.task), retry=False)
 
     def _note_end(self, ended: Ended) -> None:
         # In any thread. Only the first end since the last turn rings: the turn will find the others, too.
