@@ -69,8 +69,8 @@ class MemoryInsight(MemoryReaders):
     def _rival(self, job: Job) -> int | None:
         if job.unique_key is None or job.status not in FINISHED:
             return None
-        held = (one for one in self._jobs.values() if one.status in UNFINISHED)
-        return next((one.id for one in held if one.unique_key == job.unique_key), None)
+        holder = self._holder(job.unique_key)
+        return None if holder is None else holder.id
 
     def overview(self) -> Overview:
         with self._lock:

@@ -27,10 +27,6 @@ from persistentq.selection import StatusFilter, check_pause, check_retention, ch
 class MemoryOperators(MemoryInsight, MemoryJournal):
     """What an operator may do to a queue in memory; see PersistentQInterface."""
 
-    def _holder(self, unique_key: str) -> Job | None:
-        held = (job for job in self._jobs.values() if job.status in UNFINISHED)
-        return next((job for job in held if job.unique_key == unique_key), None)
-
     def _put(self, job: Job, **changes: Any) -> Job:
         self._jobs[job.id] = job = replace(job, **changes)
         if "cancel_requested" in changes or job.status in UNFINISHED - {JobStatus.PROCESSING}:

@@ -14,6 +14,7 @@ from persistentq.doorbell import Doorbells
 from persistentq.errors import JobNotFound
 from persistentq.interface import PersistentQInterface
 from persistentq.job import (
+    UNFINISHED,
     ActivityBucket,
     Attempt,
     ConsumerInfo,
@@ -51,6 +52,10 @@ class MemoryReaders(PersistentQInterface):
         self._logs: dict[int, JobLog] = {}
         self._bells = Doorbells()
         self._last_id = 0
+
+    def _holder(self, unique_key: str) -> Job | None:
+        held = (job for job in self._jobs.values() if job.status in UNFINISHED)
+        return next((job for job in held if job.unique_key == unique_key), None)
 
     def _ready(self, queue: str, consumer: str | None = None) -> list[Job]:
         ready = [job for job in self._jobs.values() if job.status == JobStatus.PENDING and job.queue == queue]
