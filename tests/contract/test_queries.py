@@ -115,7 +115,7 @@ def test_a_query_finds_what_it_means(queue: PersistentQInterface) -> None:
     assert counted == {text: Count(len(ids), False, counted[text].scanned) for text, ids in wanted.items()}
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(where=QUERIES)
 def test_any_query_finds_what_it_means(stocked_queue: PersistentQInterface, where: Query) -> None:
     jobs = list(stocked_queue.list_jobs(limit=1000))
