@@ -126,7 +126,10 @@ def test_a_killed_consumer_is_restarted_and_its_job_finished_by_another(checkout
         checkout.until(lambda: queue.get_job(job.id).status == JobStatus.PROCESSING)
         killed = queue.get_job(job.id).consumer
         # What the killed consumer takes first when it is back, and which keeps it from the job that it lost.
+        # The pause keeps the other consumer from taking it before it is assigned.
+        queue.pause_queue("default")
         kept = queue.assign_job(queue.enqueue("block", priority=10).id, killed)
+        queue.resume_queue("default")
         before = checkout.programs()
         os.kill(before[f"consumer:{killed}"][1], signal.SIGKILL)
         checkout.until(lambda: queue.get_job(kept.id).status == JobStatus.PROCESSING)
