@@ -215,6 +215,7 @@ def _sync(path: Path) -> None:
 def _prepare(connection: Any, driver: ModuleType, deadline: Deadline, *, guarded: bool) -> None:
     # SQLAlchemy's "begin" event begins every transaction; the driver must not begin any of its own.
     connection.isolation_level = None
+    connection.text_factory = _readable
     cursor = connection.cursor()
     try:
         _set_wal(cursor, driver, deadline)
@@ -230,6 +231,14 @@ def _prepare(connection: Any, driver: ModuleType, deadline: Deadline, *, guarded
             cursor.execute(f"PRAGMA {pragma}")
     finally:
         cursor.close()
+
+
+def _readable(stored: bytes) -> str:
+    """Return a text of the database; bytes that are not UTF-8 stand there escaped, which is then no JSON either.
+
+    The driver's own way is an error while rows are fetched, after the claim that answers them was committed.
+    """
+    return stored.decode("utf-8", "backslashreplace")
 
 
 def _set_wal(cursor: Any, driver: ModuleType, deadline: Deadline) -> None:

@@ -212,11 +212,13 @@ def test_readers_wait_for_no_writer(queue: PersistentQSQLAlchemy) -> None:
 
 def test_a_row_that_cannot_be_decoded_ends_failed(queue: PersistentQSQLAlchemy) -> None:
     """G7: it never stops a consumer."""
-    bad = queue.enqueue_many([NewJob("t")] * 3)
-    for job, stored in zip(bad, ["{", "[]", '{"v": '], strict=True):
+    broken = [b"{", b"[]", b'{"v": ', b'{"v": "\xff"}', b'{"\xed\xa0\x80": 1}']
+    bad = queue.enqueue_many([NewJob("t")] * len(broken))
+    for job, stored in zip(bad, broken, strict=True):
         with queue.engine.begin() as connection:
             connection.execute(
-                text("UPDATE persistentq_jobs SET args = :a WHERE id = :i"), {"a": stored, "i": job.id}
+                text("UPDATE persistentq_jobs SET args = CAST(:a AS TEXT) WHERE id = :i"),
+                {"a": stored, "i": job.id},
             )
     good = queue.enqueue("t")
     assert [job.id for job in queue.dequeue("c", limit=10)] == [good.id]
@@ -224,6 +226,18 @@ def test_a_row_that_cannot_be_decoded_ends_failed(queue: PersistentQSQLAlchemy) 
         ended = queue.get_job(job.id)
         assert (ended.status, ended.error) == (JobStatus.FAILED, "the stored arguments are not a JSON object")
         assert len(queue.get_attempts(job.id)) == 1
+
+
+@pytest.mark.parametrize("column", ["task", "tags", "metadata", "error", "unique_key"])
+def test_no_text_that_is_not_utf8_stops_a_consumer(queue: PersistentQSQLAlchemy, column: str) -> None:
+    """G7: whichever column it is in, the others are worked on, and it can be shown."""
+    odd, good = queue.enqueue_many([NewJob("t")] * 2)
+    with queue.engine.begin() as connection:
+        change = f"UPDATE persistentq_jobs SET {column} = CAST(x'7bff7d' AS TEXT) WHERE id = {odd.id}"
+        connection.exec_driver_sql(change)
+    assert [job.id for job in queue.dequeue("c", limit=10)] == [odd.id, good.id]
+    assert len(queue.list_jobs()) == 2
+    assert queue.get_job(odd.id).status == JobStatus.PROCESSING
 
 
 def test_a_face_does_not_make_a_database(path: Path) -> None:
