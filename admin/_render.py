@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from persistentq.operations import safe
+from persistentq import text
+from persistentq.operations.formats import csv_cell
+from persistentq.text import escaped
 
 from ._options import JobFormat
 from ._records import Record
@@ -18,6 +19,7 @@ from ._screen import print_rich
 if TYPE_CHECKING:
     from rich.table import Table
 
+to_json = text.to_json
 SCHEMA = 1
 """The version of the JSON documents; it changes when a key changes its meaning or goes."""
 
@@ -62,22 +64,14 @@ def _print_lines(records: Sequence[Record], output: JobFormat, *, headers: bool)
         if headers:
             rows.insert(0, list(records[0]))
         if output == "csv":
-            csv.writer(sys.stdout, lineterminator="\n").writerows(map(_csv_cells, rows))
+            csv.writer(sys.stdout, lineterminator="\n").writerows(map(csv_cell, row) for row in rows)
         else:
             sys.stdout.writelines(tsv_line(row) for row in rows)
 
 
 def tsv_line(values: Sequence[Any]) -> str:
     r"""Return one line of TSV; backslash, tab and line end become `\\`, `\t` and `\n`, other controls likewise."""
-    return "\t".join(safe(_cell(value).replace("\\", "\\\\")) for value in values) + "\n"
-
-
-def _csv_cells(values: Sequence[Any]) -> list[str]:
-    # A spreadsheet runs text that begins like a formula, and the text came from a job: an apostrophe stops it.
-    return [
-        "'" * (isinstance(value, str) and value.startswith(("=", "+", "-", "@"))) + safe(_cell(value))
-        for value in values
-    ]
+    return "\t".join(escaped(_cell(value)) for value in values) + "\n"
 
 
 def _cell(value: Any) -> str:
@@ -89,11 +83,3 @@ def _cell(value: Any) -> str:
 def print_json(document: Record) -> None:
     """Print one JSON document: spread over lines on a terminal, else in one."""
     sys.stdout.write(to_json(document, indent=2 if sys.stdout.isatty() else None) + "\n")
-
-
-def to_json(value: Any, indent: int | None = None) -> str:
-    """Return JSON in which readable characters stand as they are and all others are escaped."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)

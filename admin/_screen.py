@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from persistentq import JobStatus
@@ -23,6 +24,8 @@ STYLES = {
     JobStatus.CANCELLED: "magenta",
 }
 STATE_STYLES = {"alive": "green", "silent": "bold red", "stopped": "dim"}
+ALERT_STYLES = ("bold red", "yellow", "")
+"""By urgency."""
 
 # More would never fit into a line, and measuring a mebibyte of it takes its time.
 _LONGEST_CELL = 300
@@ -43,6 +46,30 @@ def print_rich(*parts: RenderableType) -> None:
         for part in parts:
             screen.print(part)
     sys.stdout.write(captured.get())
+
+
+@contextmanager
+def progress_bar(total: int, word: str) -> Iterator[Callable[[int], None]]:
+    """Draw on standard error how many of `total` are seen to, and give what is told the number.
+
+    Args:
+        word: What is done to them, before the number.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    count = TextColumn("{task.description}{task.completed:,.0f} of {task.total:,.0f}", markup=False)
+    # Standard output may be what is exported: Rich must not take it for its own.
+    with Progress(
+        count,
+        BarColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as drawn:
+        bar = drawn.add_task(word, total=total)
+        yield lambda seen: drawn.update(bar, completed=seen)
 
 
 def new_table(*names: str, right: Sequence[str] = (), fixed: Sequence[str] = ()) -> Table:

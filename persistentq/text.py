@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import timedelta
+from typing import Any
 
 from persistentq.job import JobStatus
+
+_ESCAPE = re.compile(r"\\(\\|[tnr]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|)")
+_SHORT = {"\\": "\\", "t": "\t", "n": "\n", "r": "\r"}
 
 
 def safe(value: object, longest: int | None = None) -> str:
@@ -23,6 +29,35 @@ def safe(value: object, longest: int | None = None) -> str:
     if longest is not None and len(text) > longest:
         return text[: longest - 1] + "…"
     return text
+
+
+def escaped(text: str) -> str:
+    """Return `text` as `safe` does, but so that `unescaped` gives it back: a backslash becomes two."""
+    return safe(text.replace("\\", "\\\\"))
+
+
+def unescaped(text: str) -> str:
+    """Return what `escaped` was given.
+
+    Raises:
+        ValueError: a backslash begins nothing that `escaped` writes.
+    """
+    return _ESCAPE.sub(_meant, text) if "\\" in text else text
+
+
+def _meant(found: re.Match[str]) -> str:
+    code = found[1]
+    if not code:
+        raise ValueError(r"has a backslash that begins no escape; a backslash itself is written \\")
+    return _SHORT[code] if code in _SHORT else chr(int(code[1:], 16))
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Return JSON in which readable characters stand as they are and all others are escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
 
 
 def ago(span: timedelta) -> str:
