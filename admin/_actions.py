@@ -12,6 +12,7 @@ from persistentq.checks import check_consumer
 from persistentq.command_line import Refused
 from persistentq.operations.acting import MOST
 
+from ._completers import consumer_names
 from ._ids import read_id
 from ._operator import act_on, operating, tell, warn_of_consumer
 from ._options import JobId, JobIds, Report, Yes
@@ -78,7 +79,10 @@ def mark_failed(  # noqa: PLR0913 - one option each
 ConsumerName = Annotated[
     str | None,
     typer.Argument(
-        metavar="CONSUMER", help="The consumer's id, as `consumers` lists it.", show_default=False
+        metavar="CONSUMER",
+        help="The consumer's id, as `consumers` lists it.",
+        autocompletion=consumer_names,
+        show_default=False,
     ),
 ]
 Anyone = Annotated[bool, typer.Option("--anyone", help="Instead of a consumer: end the reservation.")]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from persistentq import ActivityBucket, ConsumerInfo, Job, JobStatus, PersistentQInterface, clock
 from persistentq.operations import ago
+from persistentq.operations.attention import Alert
+from persistentq.operations.rates import Rates, Spread, rates
 
 from ._consumers import consumers_table
+from ._rates import COUNTS, numbers
 from ._records import Record, timestamp
-from ._screen import cell, new_table, status_text
+from ._screen import ALERT_STYLES, cell, new_table, status_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 INTERVALS_SHOWN = 60
+ALERTS_SHOWN = 5
+SPEED_OF = timedelta(minutes=1)
+"""How fast the queue moves is told of so long, or of one interval if that is longer."""
 _BARS = "·▁▂▃▄▅▆▇█"
 
 
@@ -31,6 +37,8 @@ class Reading:
     Attributes:
         history: What ended in each of the last intervals, the latest last.
         heads: The first job in line of each queue that has one.
+        speed: How fast it moved lately.
+        alerts: What needs a person, the most urgent first; not looked for at each reading.
     """
 
     at: datetime
@@ -40,6 +48,8 @@ class Reading:
     history: Sequence[ActivityBucket]
     consumers: Sequence[ConsumerInfo]
     heads: Sequence[Job]
+    speed: Rates
+    alerts: Sequence[Alert]
 
     @property
     def waiting(self) -> timedelta | None:
@@ -52,7 +62,7 @@ class Reading:
         return sum(consumer.is_alive for consumer in self.consumers)
 
 
-def read_activity(store: PersistentQInterface, interval: timedelta) -> Reading:
+def read_activity(store: PersistentQInterface, interval: timedelta, alerts: Sequence[Alert]) -> Reading:
     """Look at the queue now."""
     by_queue = store.count_jobs()
     ready = [queue for queue, counts in by_queue.items() if counts.get(JobStatus.PENDING)]
@@ -63,6 +73,8 @@ def read_activity(store: PersistentQInterface, interval: timedelta) -> Reading:
         history=store.activity(interval * INTERVALS_SHOWN, INTERVALS_SHOWN),
         consumers=store.list_consumers(),
         heads=[job for queue in ready for job in store.get_pending_jobs(queue, limit=1)],
+        speed=rates(store, max(SPEED_OF, interval), 1),
+        alerts=alerts,
         at=clock.now(),
     )
 
@@ -79,7 +91,15 @@ def activity_record(reading: Reading) -> Record:
         "consumers": len(reading.consumers),
         "consumers_alive": reading.alive,
         "consumers_in_trouble": sum(consumer.trouble is not None for consumer in reading.consumers),
+        **_speed_record(reading.speed),
+        "attention": len(reading.alerts),
     }
+
+
+def _speed_record(speed: Rates) -> Record:
+    seconds = (speed.end - speed.start).total_seconds()
+    record = numbers(speed.total)
+    return {f"{name}_per_second": round(record.pop(name) / seconds, 3) for name in COUNTS} | record
 
 
 def activity_line(reading: Reading) -> str:
@@ -100,9 +120,9 @@ def activity_screen(reading: Reading) -> RenderableType:
     waiting = (
         "nothing waits" if reading.waiting is None else f"first in line has waited {ago(reading.waiting)}"
     )
-    return Group(
-        _title(reading), "", _counts(reading), "", _rates(reading), waiting, "", consumers_table(consumers)
-    )
+    parts: list[RenderableType] = [_title(reading), "", _counts(reading), "", _rates(reading), waiting]
+    parts += [_speed(reading.speed), *_alerts(reading.alerts), "", consumers_table(consumers)]
+    return Group(*parts)
 
 
 def _title(reading: Reading) -> Table:
@@ -130,14 +150,37 @@ def _rates(reading: Reading) -> Table:
     every = f"{reading.interval.total_seconds():g}s"
     done, failed = [one.done for one in reading.history], [one.failed for one in reading.history]
     rates = Table.grid(padding=(0, 2))
-    for name, numbers, style in (("done", done, "green"), ("failed", failed, "red")):
-        rates.add_row(f"{name} in {every}", f"{numbers[-1]:,}", bars(numbers, style))
+    for name, ended, style in (("done", done, "green"), ("failed", failed, "red")):
+        rates.add_row(f"{name} in {every}", f"{ended[-1]:,}", bars(ended, style))
     rates.columns[1].justify = "right"
     return rates
 
 
-def bars(numbers: Sequence[int], style: str) -> Text:
+def _speed(speed: Rates) -> Text:
+    seconds = (speed.end - speed.start).total_seconds()
+    moved = ", ".join(f"{name} {getattr(speed.total, name) / seconds:,.1f}" for name in COUNTS)
+    about = "about " if speed.is_sample else ""
+    times = f"wait {_spread(speed.total.wait)}, run {_spread(speed.total.run)}"
+    return cell(f"each second of the last {ago(speed.end - speed.start)}: {about}{moved}; {times}")
+
+
+def _spread(spread: Spread) -> str:
+    shares = (spread.p50, spread.p95)
+    return "/".join("·" if span is None else f"{span.total_seconds():,.3f}s" for span in shares)
+
+
+def _alerts(alerts: Sequence[Alert]) -> Iterator[Text]:
+    if not alerts:
+        return
+    yield cell("")
+    for alert in alerts[:ALERTS_SHOWN]:
+        yield cell(f"{alert.urgency.name.lower()}  {alert.kind}: {alert.text}", ALERT_STYLES[alert.urgency])
+    if (left := len(alerts) - ALERTS_SHOWN) > 0:
+        yield cell(f"and {left} more: `attention` lists them")
+
+
+def bars(heights: Sequence[int], style: str) -> Text:
     """Return one character per number, as high as the number is in proportion to the highest."""
-    highest = max(numbers, default=0) or 1
+    highest = max(heights, default=0) or 1
     # Rounded up: what is not zero can be seen.
-    return cell("".join(_BARS[-(-number * 8 // highest)] for number in numbers), style)
+    return cell("".join(_BARS[-(-number * 8 // highest)] for number in heights), style)

@@ -10,13 +10,14 @@ from persistentq import ConsumerInfo, JobStatus, open_queue
 from persistentq.operations import ago
 from persistentq.operations.rates import rates
 
-from ._insight import Window, read_window
+from ._insight import Window
 from ._options import Headers, ListFormat, Output
 from ._rates import BUCKETS, By, rate_records, rates_table
 from ._records import Record, consumer_record, consumer_state
 from ._render import Listing, print_listing
 from ._screen import STATE_STYLES, STYLES, cell, new_table
 from ._terminal import hint
+from ._times import read_span
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -63,7 +64,7 @@ def stats(
 ) -> None:
     """Count the jobs of each queue by status; or tell what came and ended lately, and how long jobs wait and run."""
     if by != "status":
-        _print_rates(by, read_window(window), output, headers=not no_headers)
+        _print_rates(by, read_span("window", window), output, headers=not no_headers)
         return
     with open_queue(create=False) as store:
         counts, location = store.count_jobs(), store.location

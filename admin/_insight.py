@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from persistentq import InvalidArgument, PersistentQError, PersistentQInterface, load_settings, open_queue
+from persistentq import PersistentQError, PersistentQInterface, load_settings, open_queue
 from persistentq.insight import Check, Grade
 from persistentq.operations import ago, safe
 from persistentq.operations.attention import Alert
@@ -19,18 +18,17 @@ from persistentq.operations.attention import attention as look_out
 from persistentq.operations.doctor import doctor as examine
 from persistentq.operations.doctor import worst
 from persistentq.operations.mishaps import FailureGroup
-from persistentq.operations.mishaps import errors as find_errors
 from persistentq.operations.surroundings import Surroundings
 from persistentq.operations.why import Fact
-from persistentq.operations.why import why as find_facts
-from persistentq.query.fields import FIELDS
 
 from ._ids import read_id
+from ._operator import operating, operator_of
 from ._options import Headers, JobId, Output, Report
 from ._records import Record, timestamp
 from ._render import SCHEMA, Listing, print_json, print_listing
-from ._screen import cell, new_table, print_rich
+from ._screen import ALERT_STYLES, cell, new_table, print_rich
 from ._terminal import hint
+from ._times import read_span
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,26 +51,11 @@ SupervisorConf = Annotated[
 ]
 
 
-def read_window(text: str) -> timedelta:
-    """Return the span that `text` is.
-
-    Raises:
-        InvalidArgument: it is none.
-    """
-    try:
-        span = FIELDS["age"].read(text)
-    except InvalidArgument as error:
-        raise InvalidArgument("window", text, error.problem) from None
-    if not isinstance(span, timedelta):
-        raise TypeError(f"an age is read as {span!r}")
-    return span
-
-
 def why(job: JobId, output: Report = "text") -> None:
     """Say why a job is not running: every reason, what changes it, and when it is over."""
     job_id = read_id(job)
-    with open_queue(create=False) as store:
-        facts, status = find_facts(store, job_id), store.get_job(job_id).status
+    with operating() as operator:
+        facts, status = operator.why(job_id), operator.get_job(job_id).status
     if output == "json":
         items = [_fact_record(fact) for fact in facts]
         print_json({"schema": SCHEMA, "job": job_id, "status": str(status), "items": items})
@@ -101,9 +84,13 @@ def attention(
     no_headers: Headers = False,
 ) -> None:
     """List what needs a person now, the most urgent first, each with the command that shows or mends it."""
-    span = read_window(window)
+    span = read_span("window", window)
+    around = surroundings(supervisor)
     with _opened() as store:
-        alerts = look_out(store, surroundings(supervisor), window=span)
+        if isinstance(store, PersistentQError):
+            alerts = look_out(store, around)
+        else:
+            alerts = operator_of(store, load_settings()).attention(around, window=span)
     if not alerts:
         hint("nothing needs attention")
     listing = Listing(records=[*map(_alert_record, alerts)], table=lambda: _alert_table(alerts))
@@ -123,7 +110,7 @@ def _alert_record(alert: Alert) -> Record:
 def _alert_table(alerts: Sequence[Alert]) -> Table:
     table = new_table("urgency", "kind", "what", "command", fixed=("urgency", "kind", "command"))
     for alert in alerts:
-        style = ("bold red", "yellow", "")[alert.urgency]
+        style = ALERT_STYLES[alert.urgency]
         table.add_row(
             cell(alert.urgency.name.lower(), style), alert.kind, _whole(alert.text), cell(alert.command)
         )
@@ -132,9 +119,9 @@ def _alert_table(alerts: Sequence[Alert]) -> Table:
 
 def errors(output: Output = None, *, window: Window = "1d", no_headers: Headers = False) -> None:
     """Group the failed attempts: the same task, the same error, raised in the same function."""
-    span = read_window(window)
-    with open_queue(create=False) as store:
-        found, location = find_errors(store, span), store.location
+    span = read_span("window", window)
+    with operating() as operator:
+        found, location = operator.errors(span), operator.queue.location
     if not found.groups:
         hint(f"no attempt failed within {window} in {location}")
     if found.is_capped:

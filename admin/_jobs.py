@@ -11,6 +11,7 @@ import typer
 from persistentq import Job, JobStatus, Page, PersistentQInterface, clock
 from persistentq.operations import Operator, ago
 
+from ._completers import consumer_names, task_names
 from ._operator import operating
 from ._options import Headers, JobOutput, QueueName, Statuses
 from ._records import job_record
@@ -26,7 +27,14 @@ _LONGEST_PAGE = 1000
 
 Task = Annotated[
     str | None,
-    typer.Option("--task", "-t", metavar="NAME", help="Only jobs of this task.", show_default=False),
+    typer.Option(
+        "--task",
+        "-t",
+        metavar="NAME",
+        help="Only jobs of this task.",
+        autocompletion=task_names,
+        show_default=False,
+    ),
 ]
 ConsumerId = Annotated[
     str | None,
@@ -35,6 +43,7 @@ ConsumerId = Annotated[
         "-c",
         metavar="ID",
         help="Only jobs that this consumer holds, held last or has reserved.",
+        autocompletion=consumer_names,
         show_default=False,
     ),
 ]

@@ -10,6 +10,7 @@ import typer
 from persistentq import InvalidArgument, JournalEntry
 from persistentq.checks import MAX_ID, check_id
 
+from ._completers import entries
 from ._operator import operating, progress, tell
 from ._options import Headers, Output, Report
 from ._records import Record, timestamp
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
 Entries = Annotated[
     int, typer.Option("--limit", "-n", metavar="N", min=1, max=1000, help="So many, the newest.")
 ]
-EntryId = Annotated[str, typer.Argument(metavar="ENTRY", help="As `journal` lists it.", show_default=False)]
+EntryId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ENTRY", help="As `journal` lists it.", autocompletion=entries, show_default=False
+    ),
+]
 
 
 After = Annotated[
@@ -38,15 +44,16 @@ def journal(
 ) -> None:
     """List what operators did, the newest first: who, from where, what to how many jobs, and why."""
     with operating() as operator:
-        page = operator.queue.list_journal(limit=limit, after=after)
+        page = operator.list_journal(limit=limit, after=after)
     if not page.items:
         hint("no operator has done anything yet" if after is None else "there is nothing before that")
-    records = [_record(entry) for entry in page.items]
+    records = [entry_record(entry) for entry in page.items]
     listing = Listing(records=records, table=lambda: _table(records), cursor=page.next)
     print_listing(listing, output, headers=not no_headers)
 
 
-def _record(entry: JournalEntry) -> Record:
+def entry_record(entry: JournalEntry) -> Record:
+    """Return one entry."""
     return {
         "id": entry.id,
         "at": timestamp(entry.at),

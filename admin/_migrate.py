@@ -7,6 +7,7 @@ import sys
 import persistentq
 from persistentq.operations import safe
 
+from ._operator import allow
 from ._options import Report
 from ._render import SCHEMA, print_json
 
@@ -16,6 +17,7 @@ def migrate(output: Report = "text") -> None:
 
     An SQLite file is upgraded by whatever opens it first. On a server this command does it, and nothing else.
     """
+    allow("migrate")
     location, before, after = persistentq.migrate()
     if output == "json":
         print_json({"schema": SCHEMA, "location": location, "from": before, "to": after})

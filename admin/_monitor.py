@@ -14,9 +14,14 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from persistentq import PersistentQInterface, StorageUnavailable, open_queue
+from persistentq import StorageUnavailable
+from persistentq.clock import Deadline
+from persistentq.operations import Operator
+from persistentq.operations.attention import Alert
 
 from ._activity import Reading, activity_line, activity_record, activity_screen, read_activity
+from ._insight import surroundings
+from ._operator import operating
 from ._render import to_json
 from ._screen import cell, console
 from ._terminal import say
@@ -40,11 +45,19 @@ MonitorOutput = Annotated[
 ]
 Look = Reading | StorageUnavailable
 
+ALERTS_EVERY_S = 10.0
+"""What needs attention is looked for as often as this: it reads more than all the rest."""
+
+ALERTS_OF = timedelta(hours=1)
+
 
 def monitor_activity(interval: Interval = 5, count: Count = None, output: MonitorOutput = None) -> int:
-    """Watch the queue until Ctrl-C. Counts, what ended in the last interval, waiting time and consumers."""
-    with open_queue(create=False) as store, _sigterm_ends():
-        looks = _looks(store, interval, count)
+    """Watch the queue until Ctrl-C. On a terminal a screen, elsewhere a line for each look.
+
+    Counts, how fast it moves, how long jobs wait and run, who works, and what needs attention.
+    """
+    with operating() as operator, _sigterm_ends():
+        looks = _looks(operator, interval, count)
         if output is None and sys.stdout.isatty() and not console().is_dumb_terminal:
             last = _draw(looks, whole_screen=count is None)
         else:
@@ -52,14 +65,17 @@ def monitor_activity(interval: Interval = 5, count: Count = None, output: Monito
     return 0 if isinstance(last, Reading) else StorageUnavailable.exit_code
 
 
-def _looks(store: PersistentQInterface, interval: float, count: int | None) -> Iterator[Look]:
-    due = time.monotonic()
+def _looks(operator: Operator, interval: float, count: int | None) -> Iterator[Look]:
+    due, alerts, around = time.monotonic(), list[Alert](), surroundings(None)
+    looks_out = Deadline(0)
     for _ in repeat(None) if count is None else range(count):
         _wait(due - time.monotonic())
         # Times of a fixed rhythm, so that no span goes unseen; after a long wait for the database a new one begins.
         due = max(due + interval, time.monotonic())
         try:
-            look: Look = read_activity(store, timedelta(seconds=interval))
+            if looks_out.passed:
+                alerts, looks_out = operator.attention(around, window=ALERTS_OF), Deadline(ALERTS_EVERY_S)
+            look: Look = read_activity(operator.queue, timedelta(seconds=interval), alerts)
         except StorageUnavailable as error:
             look = error
         yield look

@@ -5,16 +5,28 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
-from persistentq import Act, JobNotFound, PersistentQInterface, load_settings, open_queue
+from persistentq import (
+    Act,
+    JobNotFound,
+    PersistentQInterface,
+    ReadOnlyMode,
+    Settings,
+    load_settings,
+    open_queue,
+)
 from persistentq.command_line import Refused
 from persistentq.operations import ActResult, Operator, Preview, ago, safe
+from persistentq.operations.fitting import check_edit
+from persistentq.tasks import Tasks
 from persistentq.text import GLYPHS
 
 from ._ids import read_ids
 from ._options import ReportFormat
 from ._render import SCHEMA, print_json, to_json
+from ._screen import progress_bar
 from ._selection import Selection
 from ._terminal import confirmed, error_record, hint, may_talk, say
 
@@ -22,17 +34,41 @@ PARTLY_DONE = 3
 # One transaction sees to five hundred; fewer are done before anyone could read of progress.
 _SHOWN_ABOVE = 1000
 
+READONLY: ContextVar[bool] = ContextVar("readonly", default=False)
+"""Whether the call that runs was given --readonly."""
+
 
 @contextmanager
 def operating() -> Iterator[Operator]:
     """Open the queue for whoever types, as the settings allow."""
     settings = load_settings()
     with open_queue(create=False, settings=settings) as queue:
-        yield Operator.with_settings(queue, settings, face="cli")
+        yield operator_of(queue, settings)
 
 
-def act_on(act: Act, words: Sequence[str], selection: Selection, output: ReportFormat) -> int:
-    """Do it to the jobs that are named or selected; return the exit code."""
+def operator_of(queue: PersistentQInterface, settings: Settings) -> Operator:
+    """Return whoever types, as the settings allow."""
+    return Operator.with_settings(queue, settings, face="cli", readonly=READONLY.get())
+
+
+def allow(verb: str) -> None:
+    """Do nothing if changes are allowed; for what is done before a queue is open, or without one.
+
+    Raises:
+        ReadOnlyMode: they are not.
+    """
+    if READONLY.get() or load_settings().is_readonly:
+        raise ReadOnlyMode(verb)
+
+
+def act_on(
+    act: Act, words: Sequence[str], selection: Selection, output: ReportFormat, tasks: Tasks | None = None
+) -> int:
+    """Do it to the jobs that are named or selected; return the exit code.
+
+    Args:
+        tasks: Those whose jobs they are, which must take what the act leaves them as arguments.
+    """
     if selection.is_empty and not words:
         raise Refused("no job is named", "give ids, - for those on standard input, --where or --all")
     if not selection.is_empty and (words or (selection.where is not None and selection.every)):
@@ -46,6 +82,8 @@ def act_on(act: Act, words: Sequence[str], selection: Selection, output: ReportF
             seen = operator.preview(act, ids=ids, limit=selection.limit)
         else:
             seen = operator.preview(act, where=selection.where or "", limit=selection.limit)
+        if tasks is not None:
+            check_edit(operator.queue, seen, tasks)
         if selection.dry_run:
             return tell_preview(seen, output)
         if not selection.is_empty and not _agreed(seen, selection, output):
@@ -80,17 +118,11 @@ def progress(total: int, word: str = "") -> Iterator[Callable[[int], None] | Non
         word: What is done to them, before the number.
     """
 
-    def show(seen: int) -> None:
-        sys.stderr.write(f"\r{word}{seen:,} of {total:,}")
-        sys.stderr.flush()
-
     if total <= _SHOWN_ABOVE or not sys.stderr.isatty():
         yield None
         return
-    try:
+    with progress_bar(total, word) as show:
         yield show
-    finally:
-        say("")
 
 
 def say_preview(seen: Preview) -> None:

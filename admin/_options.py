@@ -8,14 +8,24 @@ import typer
 
 from persistentq import JobStatus
 
+from ._completers import job_ids, queue_names
+
 ListFormat = Literal["table", "tsv", "csv", "json", "jsonl"]
 JobFormat = Literal["table", "tsv", "csv", "json", "jsonl", "ids"]
 ReportFormat = Literal["text", "json"]
 
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.", show_default=False)]
+JobId = Annotated[
+    str,
+    typer.Argument(metavar="JOB", help="The job's id.", autocompletion=job_ids, show_default=False),
+]
 JobIds = Annotated[
     list[str] | None,
-    typer.Argument(metavar="JOB", help="Ids of jobs; - reads them from standard input.", show_default=False),
+    typer.Argument(
+        metavar="JOB",
+        help="Ids of jobs; - reads them from standard input.",
+        autocompletion=job_ids,
+        show_default=False,
+    ),
 ]
 Statuses = Annotated[
     list[JobStatus] | None,
@@ -29,7 +39,14 @@ Statuses = Annotated[
 ]
 QueueName = Annotated[
     str | None,
-    typer.Option("--queue", "-q", metavar="NAME", help="Only jobs of this queue.", show_default=False),
+    typer.Option(
+        "--queue",
+        "-q",
+        metavar="NAME",
+        help="Only jobs of this queue.",
+        autocompletion=queue_names,
+        show_default=False,
+    ),
 ]
 Headers = Annotated[bool, typer.Option("--no-headers", help="Leave the line of column names out.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -44,4 +61,13 @@ Output = Annotated[ListFormat | None, _output("table, tsv, csv, json or jsonl")]
 JobOutput = Annotated[JobFormat | None, _output("table, tsv, csv, json, jsonl or ids")]
 Report = Annotated[
     ReportFormat, typer.Option("--output", "-o", metavar="FORMAT", help="text or json.", show_default=False)
+]
+App = Annotated[
+    str | None,
+    typer.Option(
+        "--app",
+        metavar="MODULE[:OBJECT]",
+        help="Check the arguments by the tasks of this module.",
+        show_default=False,
+    ),
 ]

@@ -29,14 +29,15 @@ def rate_records(found: Rates, by: str) -> list[Record]:
     if by == "time":
         return [_bucket_record(bucket) for bucket in found.buckets]
     named = found.queues if by == "queue" else found.tasks
-    return [{by: name, **_numbers(one)} for name, one in named.items()]
+    return [{by: name, **numbers(one)} for name, one in named.items()]
 
 
 def _bucket_record(bucket: RateBucket) -> Record:
     return {"start": timestamp(bucket.start), **{name: getattr(bucket, name) for name in COUNTS}}
 
 
-def _numbers(one: Throughput) -> Record:
+def numbers(one: Throughput) -> Record:
+    """Return how much happened, and how long jobs waited and ran."""
     times = {
         f"{name}_{share}_seconds": _seconds(getattr(spread, share))
         for name, spread in (("wait", one.wait), ("run", one.run))

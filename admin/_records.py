@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
-from persistentq import Attempt, ConsumerInfo, Job, JobLog
+from persistentq import Attempt, ConsumerInfo, JobLog
+from persistentq.operations import records
 
 Record = dict[str, Any]
-
-
-def job_record(job: Job) -> Record:
-    """Return a job; the names and their order are part of the promise of `list-jobs --output json`."""
-    return {
-        "id": job.id,
-        "status": str(job.status),
-        "task": job.task,
-        "queue": job.queue,
-        "priority": job.priority,
-        "attempt": job.attempt,
-        "max_attempts": job.max_attempts,
-        "consumer": job.consumer,
-        "created_at": timestamp(job.created_at),
-        "run_at": timestamp(job.run_at),
-        "started_at": timestamp(job.started_at),
-        "finished_at": timestamp(job.finished_at),
-        "error": job.error,
-        "args": dict(job.args),
-        "reserved_for": job.reserved_for,
-        "cancel_requested": job.cancel_requested,
-        "lease_until": timestamp(job.lease_until),
-        "unique_key": job.unique_key,
-        "result": job.result,
-    }
+job_record, timestamp = records.job_record, records.timestamp
 
 
 def attempt_record(attempt: Attempt) -> Record:
@@ -74,6 +50,7 @@ def consumer_record(consumer: ConsumerInfo) -> Record:
         "heartbeat_at": timestamp(consumer.heartbeat_at),
         "stopped_at": timestamp(consumer.stopped_at),
         "trouble": consumer.trouble,
+        "tasks": None if consumer.tasks is None else list(consumer.tasks),
     }
 
 
@@ -82,8 +59,3 @@ def consumer_state(consumer: ConsumerInfo) -> str:
     if consumer.is_alive:
         return "alive"
     return "silent" if consumer.stopped_at is None else "stopped"
-
-
-def timestamp(moment: datetime | None) -> str | None:
-    """Return the moment in RFC 3339, UTC, always with microseconds, so that text sorts like time."""
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

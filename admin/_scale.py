@@ -9,12 +9,15 @@ from typing import Annotated
 
 import typer
 
+from persistentq import PersistentQError
 from persistentq.operations import safe
 from persistentq.operations.scale import MOST, PROGRAM, Scaled
 from persistentq.operations.scale import scale as apply
 
+from ._operator import allow, operating
 from ._options import Report
 from ._render import SCHEMA, print_json
+from ._selection import Why
 from ._terminal import hint, may_talk, say
 
 FAILED = 1
@@ -48,6 +51,7 @@ def scale(
     *,
     program: Which = PROGRAM,
     configuration: Configuration = None,
+    reason: Why = "",
     output: Report = "text",
 ) -> int:
     """Let N consumers run under supervisord, also after its next start. Those that stay are not touched.
@@ -60,6 +64,7 @@ def scale(
     conf = configuration or find_configuration()
     if number is None:
         return _show(conf, output)
+    allow("scale")
     scaled = apply(conf, number, program=program, tell=say if may_talk(output) else lambda _: None)
     if output == "json":
         print_json({"schema": SCHEMA, **asdict(scaled)})
@@ -67,7 +72,19 @@ def scale(
         sys.stdout.write(f"{safe(_told(scaled, number))}\n")
         for name, why in scaled.failed.items():
             say(f"error: {program}:{name} does not do as it shall: {why}")
+    _note(scaled, number, reason, output)
     return FAILED if scaled.failed else 0
+
+
+def _note(scaled: Scaled, number: int, reason: str, output: str) -> None:
+    """Note it in the journal. Consumers can be scaled before there is a queue, and while its database is away."""
+    details = {"number": number, **asdict(scaled)}
+    try:
+        with operating() as operator:
+            operator.write_journal("scale", details, reason=reason)
+    except PersistentQError as error:
+        if may_talk(output):
+            say(f"warning: this does not stand in the journal: {error.summary}")
 
 
 def _told(scaled: Scaled, number: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,7 +11,6 @@ import typer
 
 from persistentq import (
     CatchUp,
-    InvalidArgument,
     PersistentQInterface,
     Schedule,
     ScheduleInfo,
@@ -23,13 +21,22 @@ from persistentq import (
 from persistentq.command_line import Refused
 from persistentq.operations import ago, safe
 
+from ._completers import schedule_names
+from ._operator import operating
 from ._options import Headers, Output, Report, ReportFormat, Yes
 from ._records import job_record
 from ._render import SCHEMA, Listing, print_json, print_listing
 from ._schedule_views import preview_records, preview_table, schedule_record, schedules_table
+from ._selection import Why
 from ._terminal import confirmed, hint, may_talk, say
+from ._values import read_object
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name.", show_default=False)]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="The schedule's name.", autocompletion=schedule_names, show_default=False
+    ),
+]
 
 
 def _option(flag: str, metavar: str | None, text: str, **more: Any) -> Any:
@@ -72,8 +79,8 @@ Count = Annotated[int, typer.Option("--count", "-n", metavar="N", min=1, max=100
 
 def list_schedules(output: Output = None, *, no_headers: Headers = False) -> None:
     """List the schedules. Each is active, paused, or broken: it could not be read when it was due."""
-    with open_queue(create=False) as store:
-        found, location = store.list_schedules(), store.location
+    with operating() as operator:
+        found, location = operator.list_schedules(), operator.queue.location
     if not found:
         hint(f"there is no schedule in {location} yet; `schedules add` stores one")
     listing = Listing(
@@ -98,6 +105,7 @@ def add(  # noqa: PLR0913 - one for each option of the command
     unique: Unique = None,
     catch_up: CatchUpRule = None,
     catch_up_limit: CatchUpLimit = None,
+    reason: Why = "",
     output: Report = "text",
 ) -> None:
     """Store a new schedule: when, and which job."""
@@ -106,10 +114,10 @@ def add(  # noqa: PLR0913 - one for each option of the command
         catch_up=catch_up, catch_up_limit=catch_up_limit,
     )  # fmt: skip
     schedule = Schedule(name, expression, task, **given)
-    with open_queue(create=False) as store:
-        if _is_there(store, name):
+    with operating() as operator:
+        if _is_there(operator.queue, name):
             raise Refused(f"schedule {name!r} exists already", "`schedules edit` changes it")
-        _tell(store.put_schedule(schedule), output)
+        _tell(operator.put_schedule(schedule, reason=reason), output)
 
 
 def edit(  # noqa: PLR0913 - one for each option of the command
@@ -126,6 +134,7 @@ def edit(  # noqa: PLR0913 - one for each option of the command
     unique: Unique = None,
     catch_up: CatchUpRule = None,
     catch_up_limit: CatchUpLimit = None,
+    reason: Why = "",
     output: Report = "text",
 ) -> None:
     """Change a schedule. What is not named stays; consumers need not be restarted.
@@ -138,38 +147,40 @@ def edit(  # noqa: PLR0913 - one for each option of the command
     )  # fmt: skip
     if not changes:
         raise Refused("nothing to change was named", "`schedules edit --help` shows what can be")
-    with open_queue(create=False) as store:
-        _tell(store.put_schedule(replace(store.get_schedule(name).schedule, **changes)), output)
+    with operating() as operator:
+        changed = replace(operator.queue.get_schedule(name).schedule, **changes)
+        _tell(operator.put_schedule(changed, reason=reason), output)
 
 
-def remove(name: Name, *, yes: Yes = False, output: Report = "text") -> int:
+def remove(name: Name, *, yes: Yes = False, reason: Why = "", output: Report = "text") -> int:
     """Remove a schedule for ever. The jobs that it has enqueued stay."""
-    with open_queue(create=False) as store:
-        info = store.get_schedule(name)
+    with operating() as operator:
+        operator.may("remove-schedule")
+        info = operator.queue.get_schedule(name)
         if not confirmed(f"Remove schedule {name} of {info.schedule.task}?", yes=yes):
             say("nothing was removed")
             return Refused.exit_code
-        store.remove_schedule(name)
+        operator.remove_schedule(name, reason=reason)
     _print({"removed": name}, f"schedule {name} is removed", output)
     return 0
 
 
-def pause(name: Name, output: Report = "text") -> None:
+def pause(name: Name, *, reason: Why = "", output: Report = "text") -> None:
     """Let a schedule enqueue nothing until it is resumed."""
-    with open_queue(create=False) as store:
-        _tell(store.pause_schedule(name), output)
+    with operating() as operator:
+        _tell(operator.pause_schedule(name, reason=reason), output)
 
 
-def resume(name: Name, output: Report = "text") -> None:
+def resume(name: Name, *, reason: Why = "", output: Report = "text") -> None:
     """Let a paused schedule tick again. Its catch-up rule says what becomes of the ticks since."""
-    with open_queue(create=False) as store:
-        _tell(store.resume_schedule(name), output)
+    with operating() as operator:
+        _tell(operator.resume_schedule(name, reason=reason), output)
 
 
-def run_now(name: Name, output: Report = "text") -> None:
+def run_now(name: Name, *, reason: Why = "", output: Report = "text") -> None:
     """Enqueue a schedule's job now, besides its ticks."""
-    with open_queue(create=False) as store:
-        job = store.run_schedule(name)
+    with operating() as operator:
+        job = operator.run_schedule(name, reason=reason)
     standing = (
         f"was there already, {job.status}: its last run is unfinished"
         if job.duplicate
@@ -233,22 +244,12 @@ def _given(**options: Any) -> dict[str, Any]:
     """Return what was typed, under the names of a schedule's fields."""
     found = {name: value for name, value in options.items() if value not in (None, [])}
     if "args" in found:
-        found["args"] = _read_args(found["args"])
+        found["args"] = read_object("args", found["args"])
     if "tag" in found:
         found["tags"] = tuple(found.pop("tag"))
     if found.get("max_attempts") == 0:
         found["max_attempts"] = None
     return found
-
-
-def _read_args(text: str) -> Mapping[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise InvalidArgument("args", text, f"is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise InvalidArgument("args", text, 'is not a JSON object such as {"kind": "long"}')
-    return value
 
 
 def _is_there(store: PersistentQInterface, name: str) -> bool:

@@ -8,10 +8,17 @@ import typer
 
 from persistentq.operations.acting import MOST
 
+from ._completers import query_terms
+
 Where = Annotated[
     str | None,
     typer.Option(
-        "--where", "-w", metavar="QUERY", help="The jobs that this query means.", show_default=False
+        "--where",
+        "-w",
+        metavar="QUERY",
+        help="The jobs that this query means.",
+        autocompletion=query_terms,
+        show_default=False,
     ),
 ]
 Every = Annotated[bool, typer.Option("--all", help="Every job.")]

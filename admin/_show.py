@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from persistentq import Attempt, Job, JobLog, Progress, clock
+from persistentq import Attempt, Job, JobLog, JournalEntry, Progress, clock
 from persistentq.operations import ago, safe
 
 from ._ids import read_id
+from ._journal import entry_record
 from ._operator import operating
 from ._options import JobId
 from ._records import attempt_record, job_record, log_record
@@ -23,6 +24,9 @@ from ._selection import Why
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
+
+ACTS_SHOWN = 20
+"""The latest."""
 
 DetailOutput = Annotated[
     Literal["text", "tsv", "json"] | None,
@@ -41,22 +45,35 @@ Reveal = Annotated[
 
 
 def show(job: JobId, *, reveal: Reveal = False, reason: Why = "", output: DetailOutput = None) -> None:
-    """Show one job: its values, its attempts and their errors, and what its task has logged."""
+    """Show one job: its values, its attempts and their errors, what its task has logged, and who acted on it."""
     job_id = read_id(job)
     with operating() as operator:
         found = operator.reveal(job_id, reason=reason) if reveal else operator.get_job(job_id)
-        attempts, log = operator.queue.get_attempts(job_id), operator.queue.get_log(job_id)
+        # Whoever may see the secrets sees those in errors and in the log, too.
+        source = operator.queue if reveal else operator
+        attempts, log = source.get_attempts(job_id), source.get_log(job_id)
+        acts = operator.list_journal(job=job_id, limit=ACTS_SHOWN).items
     chosen = output or ("text" if sys.stdout.isatty() else "tsv")
     if chosen == "json":
         tries = [attempt_record(attempt) for attempt in attempts]
-        print_json({"schema": SCHEMA, "job": job_record(found), "attempts": tries, "log": log_record(log)})
+        record = {"job": job_record(found), "attempts": tries, "log": log_record(log)}
+        print_json({"schema": SCHEMA, **record, "acts": [entry_record(entry) for entry in acts]})
     elif chosen == "tsv":
-        sys.stdout.writelines(_tsv_lines(found, attempts, log))
+        sys.stdout.writelines(_tsv_lines(found, attempts, log, acts))
     else:
-        print_rich(_heading(found), _values(found, log.progress), *_attempts(attempts), *_log(log))
+        parts = (
+            _heading(found),
+            _values(found, log.progress),
+            *_attempts(attempts),
+            *_acts(acts),
+            *_log(log),
+        )
+        print_rich(*parts)
 
 
-def _tsv_lines(job: Job, attempts: Sequence[Attempt], log: JobLog) -> Iterator[str]:
+def _tsv_lines(
+    job: Job, attempts: Sequence[Attempt], log: JobLog, acts: Sequence[JournalEntry]
+) -> Iterator[str]:
     yield from map(tsv_line, job_record(job).items())
     for attempt in attempts:
         for name, value in attempt_record(attempt).items():
@@ -66,6 +83,9 @@ def _tsv_lines(job: Job, attempts: Sequence[Attempt], log: JobLog) -> Iterator[s
         yield tsv_line(("progress_note", log.progress.note))
     for number, line in enumerate(log.lines, log.dropped + 1):
         yield tsv_line((f"log.{number}", line.text))
+    for entry in acts:
+        for name in ("at", "actor", "face", "verb", "reason"):
+            yield tsv_line((f"acts.{entry.id}.{name}", entry_record(entry)[name]))
 
 
 def _heading(job: Job) -> Text:
@@ -134,6 +154,19 @@ def _attempts(attempts: Sequence[Attempt]) -> Iterator[Table | Text]:
         if attempt.traceback:
             yield Text(f"\nattempt {attempt.attempt}", "bold")
             yield Text("\n".join(f"  {safe(line)}" for line in attempt.traceback.splitlines()))
+
+
+def _acts(acts: Sequence[JournalEntry]) -> Iterator[Table | Text]:
+    from rich.text import Text
+
+    if not acts:
+        return
+    table = new_table("entry", "at", "actor", "face", "verb", "reason", right=("entry",))
+    for entry in acts:
+        who = (entry.actor, entry.face, entry.verb, entry.reason)
+        table.add_row(str(entry.id), f"{entry.at:%Y-%m-%d %H:%M:%S}Z", *map(cell, who))
+    yield Text()
+    yield table
 
 
 def _log(log: JobLog) -> Iterator[Text]:

@@ -135,7 +135,7 @@ def read(operator: Operator, request: Request) -> Snapshot:
 
 def _read_job(operator: Operator, job_id: int) -> tuple[Job | None, tuple[Attempt, ...]]:
     try:
-        return operator.get_job(job_id), tuple(operator.queue.get_attempts(job_id))
+        return operator.get_job(job_id), tuple(operator.get_attempts(job_id))
     except JobNotFound:
         return None, ()
 

@@ -130,7 +130,7 @@ def read_overview(queue: PersistentQInterface, window: Window) -> Overview:
         counts=count_statuses(queue.count_jobs()),
         consumers=tuple(queue.list_consumers()),
         activity=tuple(queue.activity(window.span, window.buckets)),
-        failures=failure_rows(queue.list_jobs(status=JobStatus.FAILED, limit=LATEST_FAILURES)),
+        failures=failure_rows(_operator(queue).list_jobs(status=JobStatus.FAILED, limit=LATEST_FAILURES)),
     )
 
 
@@ -158,7 +158,8 @@ def read_job(queue: PersistentQInterface, job_id: int) -> JobView:
     Raises:
         JobNotFound: there is none.
     """
-    return JobView(_operator(queue).get_job(job_id), queue.get_attempts(job_id))
+    operator = _operator(queue)
+    return JobView(operator.get_job(job_id), operator.get_attempts(job_id))
 
 
 def _operator(queue: PersistentQInterface) -> Operator:

@@ -5,7 +5,7 @@ Both the databases and the memory model act by these rules, so an act, its journ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from persistentq.errors import (
     UniqueKeyTaken,
 )
 from persistentq.failure import describe
-from persistentq.job import UNFINISHED, JobStatus, statuses_before
+from persistentq.job import UNFINISHED, Job, JobStatus, NewJob, statuses_before
 from persistentq.payload import encode_args
 
 MARKED_FAILED = "marked failed by an operator"
@@ -37,6 +37,7 @@ EDITS: Mapping[str, frozenset[JobStatus]] = {
 """The acts that are no arrow of the state machine, and the statuses from which they work."""
 
 UNDO = "undo"
+IMPORT = "import"
 
 ACTED_ON = ("resubmit", "cancel", "mark-failed", "assign", *EDITS, "delete")
 """Every verb of an Act."""
@@ -83,6 +84,11 @@ class Act:
         encode_args(self.arguments)
         if self.verb == "edit-arguments" and not self.arguments and not self.without:
             raise InvalidArgument("arguments", self.arguments, "change nothing; say what to set or to drop")
+
+    def edited(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what edit-arguments makes of a job's arguments."""
+        kept = {name: value for name, value in args.items() if name not in self.without}
+        return kept | dict(self.arguments)
 
     @property
     def taken_for(self) -> str | None:
@@ -198,8 +204,7 @@ def waiting_at(run_at: datetime, now: datetime) -> JobStatus:
 
 
 def _edited(act: Act, job: Standing) -> dict[str, Any]:
-    kept = {name: value for name, value in (job.args or {}).items() if name not in act.without}
-    edited = kept | dict(act.arguments)
+    edited = act.edited(job.args or {})
     try:
         encode_args(edited)
     except InvalidArgument as error:
@@ -258,6 +263,17 @@ def take_back(job: Standing, verb: str, told: Told, now: datetime) -> Changes:
 def restored(job: Standing, changes: Changes) -> Told:
     """Return what the journal keeps of a job that came back from the trash."""
     return None, {"status": changes.get("status", job.status), "attempt": job.attempt}
+
+
+def imported(jobs: Sequence[Job]) -> tuple[dict[int, Told], dict[int, JobError]]:
+    """Return what the journal keeps of jobs that an import enqueued, and by their places those that were there."""
+    told: dict[int, Told] = {
+        job.id: (None, {"status": job.status, "attempt": job.attempt}) for job in jobs if not job.duplicate
+    }
+    taken: dict[int, JobError] = {
+        place: UniqueKeyTaken(job.id, job.unique_key or "") for place, job in enumerate(jobs) if job.duplicate
+    }
+    return told, taken
 
 
 def _waiting_again(job: Standing, before: Changes, after: Changes) -> Changes:
@@ -329,3 +345,19 @@ def check_batch(job_ids: Iterable[int]) -> list[int]:
     ids = sorted({check_id(job_id) for job_id in job_ids})
     check_int("number of ids", len(ids), 0, MAX_BATCH)
     return ids
+
+
+def check_import(jobs: Sequence[NewJob], batch: int, details: Mapping[str, Any]) -> None:
+    """Raise InvalidArgument if these cannot be one batch of an import."""
+    check_int("number of jobs", len(jobs), 1, MAX_BATCH)
+    check_int("batch", batch, 1, 2**31 - 1)
+    encode_args(details, "details")
+
+
+def check_next(batch: int, batches: int) -> None:
+    """Raise InvalidArgument unless this is the batch that follows so many."""
+    if batch != batches + 1:
+        problem = (
+            f"does not follow the {batches:,} that its entry has; does somebody else import the same file?"
+        )
+        raise InvalidArgument("batch", batch, problem)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from persistentq.acts import Act, IdPage
+from persistentq.acts import IMPORT, Act, IdPage
+from persistentq.job import NewJob
 from persistentq.journal import ActBatch, ActNote, JournalEntry, JournalPage
 from persistentq.query import EVERY_JOB, Query
 
@@ -77,14 +78,54 @@ class ActsInterface(ABC):
         """
 
     @abstractmethod
+    def import_jobs(
+        self,
+        jobs: Sequence[NewJob],
+        *,
+        note: ActNote | int,
+        details: Mapping[str, Any],
+        verb: str = IMPORT,
+        batch: int = 1,
+    ) -> ActBatch:
+        """Enqueue jobs for an operator, in one transaction that the journal tells of.
+
+        Undone, those that nobody took yet go to the trash.
+
+        Args:
+            jobs: 1 to 500.
+            note: Begins an entry in the journal; or the entry that tells of this batch too.
+            details: What a new entry keeps of where the jobs come from.
+            verb: What a new entry calls it.
+            batch: Which batch of its entry this is, from 1: none is enqueued twice, whoever goes on with the entry.
+
+        Returns:
+            What was enqueued, in `done`; `skipped` tells by its place in `jobs`, from 0, each one whose unique key
+            an unfinished job has already.
+
+        Raises:
+            EntryNotFound: the journal has no such entry.
+            InvalidArgument: the entry has another number of batches by now.
+            PayloadError: as for `enqueue_many`.
+        """
+
+    @abstractmethod
     def write_journal(self, verb: str, note: ActNote, details: Mapping[str, Any] | None = None) -> int:
         """Note an act that is not about jobs; return its entry."""
 
     @abstractmethod
-    def list_journal(self, *, limit: int = 100, after: str | None = None) -> JournalPage:
+    def list_journal(
+        self,
+        *,
+        verb: str | None = None,
+        job: int | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> JournalPage:
         """Return up to `limit` (1 to 1000) entries, the newest first.
 
         Args:
+            verb: Only those of this act; None for all.
+            job: Only those that changed this job, as long as they are kept; None for all.
             after: The `next` of an earlier page.
         """
 

@@ -73,13 +73,21 @@ def check_text(name: str, value: object, longest: int) -> str:
     return value
 
 
-def check_report(
-    consumer: object, host: object, pid: object, queues: Iterable[object], life: object, trouble: object
+def check_report(  # noqa: PLR0913, PLR0917 - as a consumer says it
+    consumer: object,
+    host: object,
+    pid: object,
+    queues: Iterable[object],
+    life: object,
+    trouble: object,
+    tasks: Iterable[object] | None,
 ) -> None:
     """Raise InvalidArgument if a consumer cannot say this of itself; see `PersistentQInterface.heartbeat`."""
     check_consumer(consumer), check_text("host", host, 255), check_int("pid", pid, 0, 2**31 - 1)
     for name in queues:
         check_queue(name)
+    for name in tasks or ():
+        check_task(name)
     if life != "":
         check_text("life", life, 128)
     check_trouble(trouble)

@@ -249,7 +249,7 @@ class PersistentQInterface(
         """
 
     @abstractmethod
-    def heartbeat(
+    def heartbeat(  # noqa: PLR0913 - what a consumer says of itself, all by name
         self,
         consumer: str,
         *,
@@ -258,6 +258,7 @@ class PersistentQInterface(
         queues: Sequence[str],
         life: str = "",
         trouble: str | None = None,
+        tasks: Sequence[str] | None = None,
     ) -> None:
         """Report that `consumer` is alive; the first call, and the first of another life, introduces it anew.
 
@@ -270,6 +271,7 @@ class PersistentQInterface(
             life: What tells this start from every other, as `persistentq.life.begin_life` returns it; up to 128
                 characters. Without it, another host or process id is another life.
             trouble: What is wrong with it, for people to see; up to 500 characters.
+            tasks: The names of the tasks that it can run; None if it does not say.
 
         Raises:
             ConsumerAlive: another that is alive has this id; nothing was changed.

@@ -272,6 +272,7 @@ class ConsumerInfo:
         stopped_at: When it said goodbye; None while it runs, and for one that was killed.
         life: What no other start of a consumer has; empty if it did not say.
         trouble: What is wrong with it, in one line, such as that it ends again and again; None if nothing is known.
+        tasks: The names of the tasks that it can run, in order; None if it did not say.
     """
 
     id: str
@@ -285,6 +286,7 @@ class ConsumerInfo:
     stopped_at: datetime | None = None
     life: str = ""
     trouble: str | None = None
+    tasks: tuple[str, ...] | None = None
 
     @property
     def is_alive(self) -> bool:

@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from persistentq.checks import check_int, check_text
 from persistentq.errors import ActRefused, InvalidTransition, JobError, JobNotFound, UniqueKeyTaken
+
+if TYPE_CHECKING:
+    from persistentq.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,16 @@ def pause_details(queue: str, lasting: timedelta | None) -> dict[str, Any]:
     return {"queue": queue, "seconds": None if lasting is None else lasting.total_seconds()}
 
 
+def schedule_details(schedule: Schedule) -> dict[str, Any]:
+    """Return what the journal keeps of a schedule that is put, besides its name; arguments may be secret."""
+    return {
+        "expression": schedule.expression,
+        "zone": schedule.zone,
+        "task": schedule.task,
+        "queue": schedule.queue,
+    }
+
+
 def reason_of(error: JobError) -> str:
     """Return why a job was skipped, without its id, so that those skipped for one reason can be counted."""
     match error:
@@ -149,3 +162,9 @@ def read_ids(text: str) -> Iterator[int]:
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")
         yield from range(int(first), int(last or first) + 1)
+
+
+def names_id(text: str, job_id: int) -> bool:
+    """Return whether an id is among those that `write_ids` wrote."""
+    spans = (part.partition("-") for part in filter(None, text.split(",")))
+    return any(int(first) <= job_id <= int(last or first) for first, _, last in spans)

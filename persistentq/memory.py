@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
+from persistentq.acts import IMPORT, check_import, check_next, imported
 from persistentq.backoff import DEFAULT
 from persistentq.checks import (
     check_consumer,
@@ -29,6 +30,7 @@ from persistentq.job import (
     NewJob,
     Outcome,
 )
+from persistentq.journal import ActBatch, ActNote, check_verb
 from persistentq.life import lasts
 from persistentq.memory_acts import MemoryActs
 from persistentq.memory_log import MemoryLog
@@ -90,6 +92,22 @@ class PersistentQMemory(MemoryWaiting, MemorySchedules, MemoryLog, MemoryActs):
         )
         self._budgets[job.id] = job.max_attempts
         return self._put(job)
+
+    def import_jobs(
+        self,
+        jobs: Sequence[NewJob],
+        *,
+        note: ActNote | int,
+        details: Mapping[str, Any],
+        verb: str = IMPORT,
+        batch: int = 1,
+    ) -> ActBatch:
+        check_import(jobs, batch, details)
+        with self._lock:
+            check_next(batch, 0 if isinstance(note, ActNote) else self.get_entry(note).batches)
+            added = self.enqueue_many(jobs)
+            entry = self._open_entry(note, check_verb(verb), details, self._now())
+            return self._tell_batch(entry, *imported(added))
 
     # --- consumers
 
@@ -247,7 +265,7 @@ class PersistentQMemory(MemoryWaiting, MemorySchedules, MemoryLog, MemoryActs):
         self._refuse(session)
         self._held(job)
 
-    def heartbeat(
+    def heartbeat(  # noqa: PLR0913 - as in the contract
         self,
         consumer: str,
         *,
@@ -256,8 +274,9 @@ class PersistentQMemory(MemoryWaiting, MemorySchedules, MemoryLog, MemoryActs):
         queues: Sequence[str],
         life: str = "",
         trouble: str | None = None,
+        tasks: Sequence[str] | None = None,
     ) -> None:
-        check_report(consumer, host, pid, queues, life, trouble)
+        check_report(consumer, host, pid, queues, life, trouble, tasks)
         with self._lock:
             now, known = self._now(), self._consumers.get(consumer)
             if known is not None and known.stopped_at is not None:
@@ -276,6 +295,7 @@ class PersistentQMemory(MemoryWaiting, MemorySchedules, MemoryLog, MemoryActs):
                 held=0,
                 life=life,
                 trouble=trouble,
+                tasks=None if tasks is None else tuple(sorted(set(tasks))),
             )
 
     def retire(self, consumer: str, *, life: str | None = None, trouble: str | None = None) -> None:

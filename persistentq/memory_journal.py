@@ -86,11 +86,26 @@ class MemoryJournal(MemoryReaders):
         with self._lock:
             return self._open_entry(note, check_verb(verb), details or {}, self._now()).told.id
 
-    def list_journal(self, *, limit: int = 100, after: str | None = None) -> JournalPage:
+    def list_journal(
+        self,
+        *,
+        verb: str | None = None,
+        job: int | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> JournalPage:
         check_limit(limit)
+        if job is not None:
+            check_id(job)
         below = read_cursor(after)
         with self._lock:
-            found = [one for one in sorted(self._journal, reverse=True) if below is None or one < below]
+            found = [
+                number
+                for number, one in sorted(self._journal.items(), reverse=True)
+                if (below is None or number < below)
+                and verb in (None, one.told.verb)
+                and (job is None or any(job in batch for batch in one.batches))
+            ]
             page = tuple(self.get_entry(one) for one in found[:limit])
         return JournalPage(page, str(page[-1].id) if len(found) > limit else None)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import RLock
 
 from persistentq import clock
+from persistentq.acts import check_batch
 from persistentq.checks import check_id, check_int, check_limit, check_queue
 from persistentq.doorbell import Doorbells
 from persistentq.errors import JobNotFound
@@ -82,10 +83,16 @@ class MemoryReaders(PersistentQInterface):
                 ended.append(replace(running_attempt(job), ended_at=job.finished_at, outcome=Outcome.DONE))
             return ended
 
-    def find_jobs(self, where: Query, *, limit: int = 100, after: str | None = None) -> Page:
+    def find_jobs(
+        self, where: Query, *, among: Sequence[int] | None = None, limit: int = 100, after: str | None = None
+    ) -> Page:
         check_limit(limit)
-        below = read_cursor(after)
-        found = [job for job in self._matching(where) if below is None or job.id < below]
+        below, ids = read_cursor(after), None if among is None else check_batch(among)
+        found = [
+            job
+            for job in self._matching(where)
+            if (below is None or job.id < below) and (ids is None or job.id in ids)
+        ]
         page = tuple(found[:limit])
         return Page(page, str(page[-1].id) if len(found) > limit else None)
 

@@ -10,17 +10,19 @@ from persistentq.checks import check_limit, check_schedule
 from persistentq.errors import ScheduleNotFound
 from persistentq.failure import describe
 from persistentq.job import Job
-from persistentq.memory_readers import MemoryReaders
+from persistentq.journal import ActNote, schedule_details
+from persistentq.memory_journal import MemoryJournal
 from persistentq.schedule import TRIED_AGAIN_AFTER, Plan, Schedule, ScheduleInfo, plan
 
 
-class MemorySchedules(MemoryReaders):
+class MemorySchedules(MemoryJournal):
     """The schedules of a queue in memory; see PersistentQInterface."""
 
-    def put_schedule(self, schedule: Schedule) -> ScheduleInfo:
+    def put_schedule(self, schedule: Schedule, *, note: ActNote | None = None) -> ScheduleInfo:
         rhythm = schedule.check()
         with self._lock:
             now, known = self._now(), self._schedules.get(schedule.name)
+            self._note_schedule(note, "put", schedule.name, **schedule_details(schedule))
             if known is None:
                 known = ScheduleInfo(schedule=schedule, created_at=now, next_at=rhythm.after(now))
             elif _times(known.schedule) != _times(schedule):
@@ -45,27 +47,36 @@ class MemorySchedules(MemoryReaders):
         with self._lock:
             return [self._schedules[name] for name in sorted(self._schedules)]
 
-    def remove_schedule(self, name: str) -> None:
+    def remove_schedule(self, name: str, *, note: ActNote | None = None) -> None:
         with self._lock:
             self.get_schedule(name)
+            self._note_schedule(note, "remove", name)
             del self._schedules[name], self._look_at[name]
 
-    def pause_schedule(self, name: str) -> ScheduleInfo:
+    def pause_schedule(self, name: str, *, note: ActNote | None = None) -> ScheduleInfo:
         with self._lock:
             info = self.get_schedule(name)
+            self._note_schedule(note, "pause", name)
             return self._keep(info, paused_at=info.paused_at or self._now())
 
-    def resume_schedule(self, name: str) -> ScheduleInfo:
+    def resume_schedule(self, name: str, *, note: ActNote | None = None) -> ScheduleInfo:
         with self._lock:
-            return self._keep(self.get_schedule(name), paused_at=None)
+            info = self.get_schedule(name)
+            self._note_schedule(note, "resume", name)
+            return self._keep(info, paused_at=None)
 
-    def run_schedule(self, name: str) -> Job:
+    def run_schedule(self, name: str, *, note: ActNote | None = None) -> Job:
         with self._lock:
             info = self.get_schedule(name)
             job = self.enqueue_many([info.schedule.new_job(self._now())])[0]
+            self._note_schedule(note, "run", name, job=job.id, duplicate=job.duplicate)
             if not job.duplicate:
                 self._schedules[name] = replace(info, last_job_id=job.id)
             return job
+
+    def _note_schedule(self, note: ActNote | None, deed: str, name: str, **details: Any) -> None:
+        if note is not None:
+            self._open_entry(note, f"{deed}-schedule", {"schedule": name, **details}, self._now())
 
     def tick(self, limit: int = 100) -> list[Job]:
         check_limit(limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from persistentq.errors import InvalidArgument
@@ -85,8 +86,14 @@ class OperatorInterface(InsightInterface):
         return self.find_jobs(wanted, limit=limit, after=after)
 
     @abstractmethod
-    def find_jobs(self, where: Query, *, limit: int = 100, after: str | None = None) -> Page:
-        """Return the jobs that `where` means, as `list_jobs` does."""
+    def find_jobs(
+        self, where: Query, *, among: Sequence[int] | None = None, limit: int = 100, after: str | None = None
+    ) -> Page:
+        """Return the jobs that `where` means, as `list_jobs` does.
+
+        Args:
+            among: Only these, 500 at most.
+        """
 
     @abstractmethod
     def count_matching(self, where: Query, *, up_to: int = 10_000) -> Count:

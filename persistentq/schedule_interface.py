@@ -6,14 +6,18 @@ from abc import ABC, abstractmethod
 from datetime import timedelta
 
 from persistentq.job import Job
+from persistentq.journal import ActNote
 from persistentq.schedule import Schedule, ScheduleInfo
 
 
 class ScheduleInterface(ABC):
-    """What may be done with schedules, which are stored beside the jobs; part of PersistentQInterface."""
+    """What may be done with schedules, which are stored beside the jobs; part of PersistentQInterface.
+
+    With a `note`, who does it, and why, stands in the journal, in the same transaction; None for no entry in it.
+    """
 
     @abstractmethod
-    def put_schedule(self, schedule: Schedule) -> ScheduleInfo:
+    def put_schedule(self, schedule: Schedule, *, note: ActNote | None = None) -> ScheduleInfo:
         """Store a schedule, in the place of one with the same name if there is one.
 
         One that is put again as it was goes on undisturbed, so that a program may put its schedules at each start.
@@ -34,7 +38,7 @@ class ScheduleInterface(ABC):
         """Return every schedule, by name."""
 
     @abstractmethod
-    def remove_schedule(self, name: str) -> None:
+    def remove_schedule(self, name: str, *, note: ActNote | None = None) -> None:
         """Remove a schedule for ever; the jobs that it has enqueued stay.
 
         Raises:
@@ -42,7 +46,7 @@ class ScheduleInterface(ABC):
         """
 
     @abstractmethod
-    def pause_schedule(self, name: str) -> ScheduleInfo:
+    def pause_schedule(self, name: str, *, note: ActNote | None = None) -> ScheduleInfo:
         """Let the schedule enqueue nothing until `resume_schedule`. May be repeated.
 
         Raises:
@@ -50,7 +54,7 @@ class ScheduleInterface(ABC):
         """
 
     @abstractmethod
-    def resume_schedule(self, name: str) -> ScheduleInfo:
+    def resume_schedule(self, name: str, *, note: ActNote | None = None) -> ScheduleInfo:
         """Let the schedule tick again; its `catch_up` says what becomes of the ticks since the pause. May be repeated.
 
         Raises:
@@ -58,7 +62,7 @@ class ScheduleInterface(ABC):
         """
 
     @abstractmethod
-    def run_schedule(self, name: str) -> Job:
+    def run_schedule(self, name: str, *, note: ActNote | None = None) -> Job:
         """Enqueue the schedule's job now, besides its ticks and even while it is paused.
 
         Returns:

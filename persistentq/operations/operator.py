@@ -7,18 +7,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from getpass import getuser
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from persistentq.acts import Act
+from persistentq.acts import IMPORT, Act
 from persistentq.acts_interface import TRASH_KEPT
 from persistentq.errors import ReadOnlyMode
 from persistentq.interface import PersistentQInterface
-from persistentq.job import Job, Page, QueueInfo
-from persistentq.journal import ActNote
-from persistentq.operations import acting
+from persistentq.job import Attempt, Job, NewJob, Page, QueueInfo
+from persistentq.job_log import JobLog
+from persistentq.journal import ActNote, JournalPage
+from persistentq.operations import acting, exporting, importing
 from persistentq.operations.acting import MOST, ActResult, OnProgress, Preview
-from persistentq.query import Query
+from persistentq.operations.attention import Alert, attention
+from persistentq.operations.exporting import Chosen
+from persistentq.operations.formats import Format
+from persistentq.operations.importing import ImportPreview, ImportResult
+from persistentq.operations.mishaps import DAY, Errors, errors
+from persistentq.operations.surroundings import Surroundings
+from persistentq.operations.why import Fact, why
+from persistentq.query import Query, parse, unparse
 from persistentq.redaction import Redaction
+from persistentq.schedule import Schedule, ScheduleInfo
 
 if TYPE_CHECKING:
     from persistentq.settings import Settings
@@ -168,6 +178,110 @@ class Operator:
         self.may("resume")
         return self.queue.resume_queue(queue, note=self.note(reason))
 
+    def enqueue(self, new: NewJob, *, reason: str = "") -> Job:
+        """Enqueue one job, which undo takes back while nobody has taken it.
+
+        Returns:
+            It, as it may be seen; or the unfinished one that has its unique key already, with `duplicate` set.
+
+        Raises:
+            ReadOnlyMode: nothing may be changed from here.
+            PayloadError: the arguments are not bounded JSON.
+        """
+        self.may("enqueue")
+        details = {"task": new.task, "queue": new.queue}
+        batch = self.queue.import_jobs([new], note=self.note(reason), details=details, verb="enqueue")
+        if batch.done:
+            return self.get_job(batch.done[0])
+        (taken,) = batch.skipped.values()
+        return replace(self.get_job(taken.job_id), duplicate=True)
+
+    # --- schedules: each deed is noted in its own transaction, and raises as that of the queue does, or ReadOnlyMode
+
+    def put_schedule(self, schedule: Schedule, *, reason: str = "") -> ScheduleInfo:
+        """Store a schedule, in the place of one with the same name if there is one."""
+        self.may("put-schedule")
+        return self.redaction.schedule(self.queue.put_schedule(schedule, note=self.note(reason)))
+
+    def remove_schedule(self, name: str, *, reason: str = "") -> None:
+        """Remove a schedule for ever."""
+        self.may("remove-schedule")
+        self.queue.remove_schedule(name, note=self.note(reason))
+
+    def pause_schedule(self, name: str, *, reason: str = "") -> ScheduleInfo:
+        """Let a schedule enqueue nothing until it is resumed."""
+        self.may("pause-schedule")
+        return self.redaction.schedule(self.queue.pause_schedule(name, note=self.note(reason)))
+
+    def resume_schedule(self, name: str, *, reason: str = "") -> ScheduleInfo:
+        """Let a schedule tick again."""
+        self.may("resume-schedule")
+        return self.redaction.schedule(self.queue.resume_schedule(name, note=self.note(reason)))
+
+    def run_schedule(self, name: str, *, reason: str = "") -> Job:
+        """Enqueue a schedule's job now."""
+        self.may("run-schedule")
+        return self.redaction.job(self.queue.run_schedule(name, note=self.note(reason)))
+
+    # --- files
+
+    def choose(self, where: Query | str = "", *, limit: int | None = None) -> Chosen:
+        """Freeze which jobs to export; see `exporting.choose`.
+
+        Raises:
+            InvalidQuery: `where` cannot be read.
+        """
+        return exporting.choose(self.queue, parse(where) if isinstance(where, str) else where, limit)
+
+    def export(  # noqa: PLR0913 - what, where to and how, all by name
+        self,
+        chosen: Chosen,
+        target: Path | BinaryIO,
+        form: Format,
+        *,
+        force: bool = False,
+        reveal: bool = False,
+        reason: str = "",
+        on_progress: OnProgress | None = None,
+    ) -> int:
+        """Write the chosen jobs, as they may be seen, to a new file or an open one; return how many they were.
+
+        Args:
+            target: A path is there when all is written, or not at all, and is its owner's alone.
+            force: Whether a file may be replaced; the queue's own never is.
+            reveal: With secrets; that they were taken out is noted first.
+
+        Raises:
+            ReadOnlyMode: a revealing export could not be noted.
+            InvalidArgument: something else has this name.
+            ExtraMissing: the format needs a package that is not installed.
+        """
+        show = _as_it_is if reveal else self.redaction.job
+        with exporting.opened(self.queue, target, force=force) as file:
+            if reveal:
+                self.may("reveal")
+                told = replace(self.note(reason), query=unparse(chosen.where))
+                self.queue.write_journal("reveal", told, {"jobs": len(chosen.ids)})
+            return exporting.export(self.queue, chosen, file, form, show=show, on_progress=on_progress)
+
+    def preview_import(
+        self, path: Path, form: Format, *, again: bool = False, repeat: bool = False
+    ) -> ImportPreview:
+        """Look what importing a file would do, without changing anything; raises as `importing.preview_import` does."""
+        return importing.preview_import(self.queue, path, form, again=again, repeat=repeat)
+
+    def import_jobs(
+        self, seen: ImportPreview, *, reason: str = "", on_progress: OnProgress | None = None
+    ) -> ImportResult:
+        """Enqueue the jobs of a file; see `importing.apply_import`.
+
+        Raises:
+            ReadOnlyMode: nothing may be changed from here.
+            InvalidArgument: the file has a problem, or has changed since.
+        """
+        self.may(IMPORT)
+        return importing.apply_import(self.queue, seen, self.note(reason), on_progress=on_progress)
+
     # --- what may be seen
 
     def get_job(self, job_id: int) -> Job:
@@ -183,6 +297,38 @@ class Operator:
         page = self.queue.list_jobs(**which)
         return replace(page, items=tuple(map(self.redaction.job, page.items)))
 
+    def get_attempts(self, job_id: int) -> list[Attempt]:
+        """Return a job's attempts as they may be seen; raises as the queue does."""
+        return self.redaction.attempts(self.queue.get_attempts(job_id))
+
+    def get_log(self, job_id: int) -> JobLog:
+        """Return what a job's tasks have told as it may be seen; raises as the queue does."""
+        return self.redaction.log(self.queue.get_log(job_id))
+
+    def list_journal(self, **which: Any) -> JournalPage:
+        """Return what operators did as it may be seen; takes what the queue's method takes, and raises as it does."""
+        page = self.queue.list_journal(**which)
+        return page._replace(items=tuple(map(self.redaction.entry, page.items)))
+
+    def list_schedules(self) -> list[ScheduleInfo]:
+        """Return every schedule as it may be seen, by name."""
+        return list(map(self.redaction.schedule, self.queue.list_schedules()))
+
+    def why(self, job_id: int) -> list[Fact]:
+        """Return why a job is not running, as it may be seen; see `why.why`."""
+        return [replace(fact, text=self.redaction.text(fact.text)) for fact in why(self.queue, job_id)]
+
+    def errors(self, window: timedelta = DAY) -> Errors:
+        """Return the failures of the last `window`, grouped, as they may be seen; see `mishaps.errors`."""
+        found = errors(self.queue, window)
+        groups = [replace(group, error=self.redaction.text(group.error)) for group in found.groups]
+        return found._replace(groups=groups)
+
+    def attention(self, around: Surroundings | None = None, *, window: timedelta = DAY) -> list[Alert]:
+        """Return what needs a person now, as it may be seen; see `attention.attention`."""
+        alerts = attention(self.queue, around, window=window)
+        return [replace(alert, text=self.redaction.text(alert.text)) for alert in alerts]
+
     def reveal(self, job_id: int, *, reason: str = "") -> Job:
         """Return a job with its secrets; that somebody looked is noted first.
 
@@ -194,6 +340,10 @@ class Operator:
         job = self.queue.get_job(job_id)
         self.queue.write_journal("reveal", self.note(reason), {"job": job_id})
         return job
+
+
+def _as_it_is(job: Job) -> Job:
+    return job
 
 
 def user_and_host() -> str:

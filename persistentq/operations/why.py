@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from enum import StrEnum
 
 from persistentq import clock
@@ -24,6 +25,7 @@ class Reason(StrEnum):
         FUTURE: Its time has not come.
         PAUSED: Its queue is paused.
         NO_CONSUMER: No living consumer serves its queue.
+        UNKNOWN_TASK: No living consumer that may take it can run its task.
         RESERVED: It is kept for one consumer.
         BEHIND: Others leave the queue before it.
         NEXT: Nothing stands in its way.
@@ -42,6 +44,7 @@ class Reason(StrEnum):
     FUTURE = "future"
     PAUSED = "paused"
     NO_CONSUMER = "no-consumer"
+    UNKNOWN_TASK = "unknown-task"
     RESERVED = "reserved"
     BEHIND = "behind"
     NEXT = "next"
@@ -76,8 +79,6 @@ class Fact:
 
 def why(queue: PersistentQInterface, job_id: int) -> list[Fact]:
     """Return why the job is not running, what must be mended first at the top; at least one fact.
-
-    Whether a consumer knows the job's task is not among them: consumers do not report that.
 
     Raises:
         JobNotFound: there is no such job.
@@ -119,6 +120,9 @@ def _waiting(known: Circumstances) -> Iterator[Fact]:
         yield _reserved(known, job.reserved_for)
     elif not serving:
         yield _unserved(known)
+    if job.reserved_for is not None:
+        serving = [one for one in serving if one.id == job.reserved_for]
+    yield from _unknown(job, serving)
     if job.status == JobStatus.PENDING or left <= timedelta(0):
         yield _turn(known)
 
@@ -149,6 +153,16 @@ def _unserved(known: Circumstances) -> Fact:
     elif alive := sorted({name for one in known.consumers if one.is_alive for name in one.queues}):
         text += f"; those that live serve {', '.join(alive)}"
     return Fact(Reason.NO_CONSUMER, text, f"python -m consumer.consumer --queues {job.queue}")
+
+
+def _unknown(job: Job, serving: list[ConsumerInfo]) -> Iterator[Fact]:
+    """Yield that nobody can run the job's task, if every one of these consumers has said what it can run."""
+    if serving and all(one.tasks is not None and job.task not in one.tasks for one in serving):
+        told = sorted({name for one in serving for name in one.tasks or ()})
+        close = get_close_matches(job.task, told, 1)
+        meant = f"; the nearest that they know is {close[0]}" if close else ""
+        text = f"task {job.task} is known to no live consumer of queue {job.queue}{meant}"
+        yield Fact(Reason.UNKNOWN_TASK, text, "start a consumer with --app and the module that has the task")
 
 
 def _turn(known: Circumstances) -> Fact:

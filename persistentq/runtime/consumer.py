@@ -149,7 +149,8 @@ class Consumer:
             StorageError: the database failed.
         """
         with self.pulse.asking:
-            self._presence.report(self._shares.order)
+            # The program introduces itself before its tasks are loaded.
+            self._presence.report(self._shares.order, [task.name for task in self.tasks] or None)
 
     def stop(self) -> None:
         """Take no more jobs and let `run` return when the running ones ended; a second call gives them back at once.

@@ -29,8 +29,12 @@ class Presence:
         self._next = Deadline(0)
         self._is_replaced = False
 
-    def report(self, queues: Sequence[str]) -> None:
-        """Report that the consumer is alive and serves these queues, if it is time to; replaced, it has nothing to say.
+    def report(self, queues: Sequence[str], tasks: Sequence[str] | None) -> None:
+        """Report that the consumer is alive, if it is time to; replaced, it has nothing to say.
+
+        Args:
+            queues: Those it serves.
+            tasks: Those it can run; None if they are not known yet.
 
         Raises:
             ConsumerAlive: another has the id.
@@ -47,6 +51,7 @@ class Presence:
                 queues=queues,
                 life=self._life,
                 trouble=self._trouble(),
+                tasks=tasks,
             )
         except ConsumerAlive:
             self._is_replaced = True

@@ -20,6 +20,7 @@ from persistentq.journal import (
     JournalPage,
     check_verb,
     count_reasons,
+    names_id,
     read_ids,
     reason_of,
     write_ids,
@@ -48,11 +49,22 @@ class Journal(Readers):
         with self._orm() as session:
             return open_entry(session, note, check_verb(verb), details or {}, self._clock(session)).id
 
-    def list_journal(self, *, limit: int = 100, after: str | None = None) -> JournalPage:
+    def list_journal(
+        self,
+        *,
+        verb: str | None = None,
+        job: int | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> JournalPage:
         newest = select(JournalRow).order_by(JournalRow.id.desc()).limit(check_limit(limit) + 1)
         if (below := read_cursor(after)) is not None:
             newest = newest.where(JournalRow.id < below)
+        if verb is not None:
+            newest = newest.where(JournalRow.verb == verb)
         with self._orm(read_only=True) as session:
+            if job is not None:
+                newest = newest.where(JournalRow.id.in_(_entries_of(session, check_id(job))))
             rows = session.scalars(newest).all()
             entries = _entries(session, rows[:limit])
         return JournalPage(entries, str(entries[-1].id) if len(rows) > limit else None)
@@ -67,6 +79,12 @@ class Journal(Readers):
         with self._orm(read_only=True) as session:
             entry_row(session, entry)
             return [job_id for text in session.scalars(batches) for job_id in read_ids(text)]
+
+
+def _entries_of(session: Session, job: int) -> set[int]:
+    """Return the entries whose acts changed a job."""
+    around = select(BatchRow.entry_id, BatchRow.ids).where(BatchRow.highest >= job, BatchRow.lowest <= job)
+    return {entry for entry, ids in session.execute(around) if names_id(ids, job)}
 
 
 def _entries(session: Session, rows: Sequence[JournalRow]) -> tuple[JournalEntry, ...]:
@@ -146,6 +164,8 @@ def tell_batch(session: Session, row: JournalRow, done: Done, now: datetime) -> 
             entry_id=row.id,
             number=row.batches,
             at=now,
+            lowest=ids[0] if ids else 0,
+            highest=ids[-1] if ids else 0,
             ids=write_ids(ids),
             skipped=json.dumps({why: write_ids(those) for why, those in _by_reason(done.skipped.items())}),
             changes=write_changes(done.told, now),

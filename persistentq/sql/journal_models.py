@@ -34,8 +34,9 @@ class JournalRow(Base):
 class BatchRow(Base):
     """What one transaction of an act changed.
 
-    `ids` are those that were changed, `skipped` the others by reason as JSON, both as `write_ids` writes them.
-    `changes` is JSON: what the jobs had before and after, as `sql.changes` writes it.
+    `ids` are those that were changed, from `lowest` to `highest` (0 if none was), `skipped` the others by reason as
+    JSON, both as `write_ids` writes them. `changes` is JSON: what the jobs had before and after, as `sql.changes`
+    writes it.
     """
 
     __tablename__ = "persistentq_journal_batches"
@@ -45,6 +46,8 @@ class BatchRow(Base):
     )
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     at: Mapped[datetime]
+    lowest: Mapped[int] = mapped_column(Int64)
+    highest: Mapped[int] = mapped_column(Int64, index=True)
     ids: Mapped[str]
     skipped: Mapped[str]
     changes: Mapped[str]

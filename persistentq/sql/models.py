@@ -320,7 +320,7 @@ class PauseRow(Base):
 
 
 class ConsumerRow(Base):
-    """One consumer, as it last reported itself; `queues` is joined with commas."""
+    """One consumer, as it last reported itself; `queues` are joined with commas, `tasks` with spaces."""
 
     __tablename__ = "persistentq_consumers"
 
@@ -333,6 +333,7 @@ class ConsumerRow(Base):
     stopped_at: Mapped[datetime | None]
     life: Mapped[str]
     trouble: Mapped[str | None]
+    tasks: Mapped[str | None]
 
 
 class LogRow(Base):

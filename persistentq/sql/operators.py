@@ -62,11 +62,12 @@ class Operators(Insight):
         name, span = check_queue(queue), check_pause(lasting)
         with self._orm() as session:
             now = self._clock(session)
-            row = session.get(PauseRow, name, with_for_update=True)
-            if row is None:
-                row = PauseRow(queue=name, paused_at=now)
-                session.add(row)
-            row.paused_until = None if span is None else now + span
+            until = None if span is None else now + span
+            # Another may pause it for the first time at the same moment.
+            put = self._facts.insert(PauseRow).values(queue=name, paused_at=now, paused_until=until)
+            session.execute(
+                put.on_conflict_do_update(index_elements=[PauseRow.queue], set_={"paused_until": until})
+            )
             if note is not None:
                 open_entry(session, note, "pause", pause_details(name, span), now)
         return self._info_of(name)

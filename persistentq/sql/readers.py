@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Label, bindparam, func, select, type_coerce
 
+from persistentq.acts import check_batch
 from persistentq.checks import check_id, check_int, check_limit, check_queue
 from persistentq.errors import JobNotFound
 from persistentq.interface import PersistentQInterface
@@ -70,11 +71,13 @@ class Readers(Transactions, PersistentQInterface):
             ended = select(AttemptRow).where(AttemptRow.job_id == job_id).order_by(AttemptRow.attempt)
             return [to_attempt(one) for one in session.scalars(ended)] + current_attempt(to_job(row))
 
-    def find_jobs(self, where: Query, *, limit: int = 100, after: str | None = None) -> Page:
+    def find_jobs(
+        self, where: Query, *, among: Sequence[int] | None = None, limit: int = 100, after: str | None = None
+    ) -> Page:
         check_limit(limit)
-        below = read_cursor(after)
+        below, ids = read_cursor(after), None if among is None else check_batch(among)
         with self._orm(read_only=True) as session:
-            return Search(session, where, self._clock(session), below).page(limit)
+            return Search(session, where, self._clock(session), below, ids).page(limit)
 
     def count_matching(self, where: Query, *, up_to: int = 10_000) -> Count:
         check_int("up_to", up_to, 1, 1_000_000)
@@ -141,6 +144,7 @@ class Readers(Transactions, PersistentQInterface):
                 stopped_at=row.stopped_at,
                 life=row.life,
                 trouble=row.trouble,
+                tasks=None if row.tasks is None else tuple(row.tasks.split()),
             )
             for row in rows
         ]

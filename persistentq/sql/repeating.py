@@ -59,7 +59,9 @@ def _again(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
                 deadline = deadline or Deadline(self._lock_timeout.total_seconds())
                 if tried == REPEATS or deadline.passed or not self._may_pass(error):
                     raise
-                if error.is_unknown and name in ONCE and not _has_keys(name, args, kwargs):
+                # With a note, there would be a second entry in the journal.
+                is_once = name in ONCE or kwargs.get("note") is not None
+                if error.is_unknown and is_once and not _has_keys(name, args, kwargs):
                     raise
             pause, tried = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**tried), tried + 1
             deadline.pause(pause * random.uniform(0.5, 1.0))

@@ -12,9 +12,11 @@ from persistentq.checks import check_limit, check_schedule
 from persistentq.errors import InvalidArgument, ScheduleNotFound
 from persistentq.failure import describe
 from persistentq.job import Job, NewJob
+from persistentq.journal import ActNote, schedule_details
 from persistentq.payload import decode_args, encode_args
 from persistentq.schedule import TRIED_AGAIN_AFTER, CatchUp, Schedule, ScheduleInfo, plan
 from persistentq.sql.claiming import Claiming
+from persistentq.sql.journal import open_entry
 from persistentq.sql.models import MICROSECOND, ScheduleRow
 from persistentq.sql.prepared import Prepared
 from persistentq.sql.rows import UNDECODABLE
@@ -28,10 +30,11 @@ if TYPE_CHECKING:
 class Schedules(Claiming):
     """What may be done with schedules; see PersistentQInterface."""
 
-    def put_schedule(self, schedule: Schedule) -> ScheduleInfo:
+    def put_schedule(self, schedule: Schedule, *, note: ActNote | None = None) -> ScheduleInfo:
         rhythm, values = schedule.check(), _columns(schedule)
         with self._orm() as session:
             now = self._clock(session)
+            _note_schedule(session, note, "put", schedule.name, now, **schedule_details(schedule))
             next_at = rhythm.after(now)
             fresh = {**values, "created_at": now, "next_at": next_at, "look_at": next_at}
             added = self._facts.insert(ScheduleRow).values(fresh)
@@ -60,27 +63,30 @@ class Schedules(Claiming):
         # Here, as databases differ in how they order letters.
         return sorted(map(to_info, rows), key=lambda info: info.schedule.name)
 
-    def remove_schedule(self, name: str) -> None:
+    def remove_schedule(self, name: str, *, note: ActNote | None = None) -> None:
         with self._orm() as session:
             session.delete(_locked(session, name))
+            _note_schedule(session, note, "remove", name, self._clock(session))
 
-    def pause_schedule(self, name: str) -> ScheduleInfo:
+    def pause_schedule(self, name: str, *, note: ActNote | None = None) -> ScheduleInfo:
         with self._orm() as session:
-            row = _locked(session, name)
-            row.paused_at, row.look_at = row.paused_at or self._clock(session), None
+            row, now = _locked(session, name), self._clock(session)
+            row.paused_at, row.look_at = row.paused_at or now, None
+            _note_schedule(session, note, "pause", name, now)
             return to_info(row)
 
-    def resume_schedule(self, name: str) -> ScheduleInfo:
+    def resume_schedule(self, name: str, *, note: ActNote | None = None) -> ScheduleInfo:
         with self._orm() as session:
             row = _locked(session, name)
             row.paused_at, row.look_at = None, row.next_at
+            _note_schedule(session, note, "resume", name, self._clock(session))
             return to_info(row)
 
-    def run_schedule(self, name: str) -> Job:
+    def run_schedule(self, name: str, *, note: ActNote | None = None) -> Job:
         with self._orm() as session:
-            row = _locked(session, name)
-            new = _usable(row).new_job(self._clock(session))
-            job = self.enqueue_many([new], session=session)[0]
+            row, now = _locked(session, name), self._clock(session)
+            job = self.enqueue_many([_usable(row).new_job(now)], session=session)[0]
+            _note_schedule(session, note, "run", name, now, job=job.id, duplicate=job.duplicate)
             if not job.duplicate:
                 row.last_job_id = job.id
             return job
@@ -140,6 +146,13 @@ def _move_on(row: ScheduleRow, now: datetime, room: int) -> list[tuple[datetime,
         return []
     row.next_at, row.look_at, row.error = next_at, next_at, None
     return new
+
+
+def _note_schedule(
+    session: Session, note: ActNote | None, deed: str, name: str, now: datetime, **details: Any
+) -> None:
+    if note is not None:
+        open_entry(session, note, f"{deed}-schedule", {"schedule": name, **details}, now)
 
 
 def _locked(session: Session, name: str) -> ScheduleRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sqlalchemy.orm import Session
 
+from persistentq.acts import IMPORT, check_import, check_next, imported
 from persistentq.checks import check_consumer, check_limit, check_report, check_trouble
 from persistentq.errors import ConsumerAlive, LeaseLost, LockTimeout
 from persistentq.job import FORGET_AFTER, Job, NewJob
+from persistentq.journal import ActBatch, ActNote, check_verb
 from persistentq.life import lasts
 from persistentq.payload import encode_result
 from persistentq.settlement import Settlement, Turn, Verb
@@ -25,6 +27,7 @@ from persistentq.sql.adding import Adding, row_values
 from persistentq.sql.claiming import Claim, Rows
 from persistentq.sql.group_commit import Shared
 from persistentq.sql.hot import Cursor, joined
+from persistentq.sql.journal import Done, open_entry, tell_batch
 from persistentq.sql.logs import Logs
 from persistentq.sql.models import MICROSECOND, ConsumerRow
 from persistentq.sql.prepared import Prepared, as_arrays
@@ -110,6 +113,27 @@ class PersistentQSQLAlchemy(Waiting, Schedules, Logs, Acts):
         every = list(chain.from_iterable(batch))
         jobs = iter(self._run(partial(self._adding.add, every), single=self._adding.is_single(every)))
         return [list(islice(jobs, len(values))) for values in batch]
+
+    def import_jobs(
+        self,
+        jobs: Sequence[NewJob],
+        *,
+        note: ActNote | int,
+        details: Mapping[str, Any],
+        verb: str = IMPORT,
+        batch: int = 1,
+    ) -> ActBatch:
+        check_import(jobs, batch, details)
+        values = [row_values(new, self._defaults.max_attempts, self._facts) for new in jobs]
+
+        def do(session: Session) -> tuple[ActBatch, set[str]]:
+            now = self._clock(session)
+            entry = open_entry(session, note, check_verb(verb), details, now)
+            check_next(batch, entry.batches)
+            added = self._adding.add(values, joined(session.connection(), self._facts))
+            return tell_batch(session, entry, Done(*imported(added)), now), {one["queue"] for one in values}
+
+        return self._in_one(do)
 
     # --- consumers
 
@@ -260,7 +284,7 @@ class PersistentQSQLAlchemy(Waiting, Schedules, Logs, Acts):
         if not self._run(lambda cursor: cursor.count(self._sql.guard, _identity(job)), session):
             raise LeaseLost(job.id, job.consumer or "", job.attempt)
 
-    def heartbeat(
+    def heartbeat(  # noqa: PLR0913 - as in the contract
         self,
         consumer: str,
         *,
@@ -269,8 +293,9 @@ class PersistentQSQLAlchemy(Waiting, Schedules, Logs, Acts):
         queues: Sequence[str],
         life: str = "",
         trouble: str | None = None,
+        tasks: Sequence[str] | None = None,
     ) -> None:
-        check_report(consumer, host, pid, queues, life, trouble)
+        check_report(consumer, host, pid, queues, life, trouble, tasks)
         with self._orm() as session:
             now = self._clock(session)
             mine = {"id": consumer, "host": host, "pid": pid, "life": life, "stopped_at": None}
@@ -280,6 +305,7 @@ class PersistentQSQLAlchemy(Waiting, Schedules, Logs, Acts):
                     raise ConsumerAlive(consumer, row.host, row.pid, row.started_at)
                 row.host, row.pid, row.life, row.started_at, row.stopped_at = host, pid, life, now, None
             row.queues, row.heartbeat_at, row.trouble = ",".join(queues), now, trouble
+            row.tasks = None if tasks is None else " ".join(sorted(set(tasks)))
 
     def _consumer_row(self, session: Session, fresh: dict[str, Any]) -> ConsumerRow:
         """Return the locked row of a consumer, made of `fresh` if there was none."""

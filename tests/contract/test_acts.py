@@ -307,6 +307,31 @@ def test_pages_of_the_journal(queue: PersistentQInterface) -> None:
     assert third.next is None
 
 
+def test_the_journal_of_one_job(queue: PersistentQInterface) -> None:
+    ids = [job.id for job in queue.enqueue_many([NewJob("t")] * 6)]
+    first = queue.act(Act("cancel"), [ids[0], ids[1], ids[4]], note=NOTE)
+    queue.act(Act("cancel"), [ids[5], 77], note=first.entry)
+    # Of those two this one is between the others, and is skipped.
+    queue.act(Act("resubmit"), [ids[1], ids[2], ids[4]], note=NOTE)
+    queue.act(Act("cancel"), [78, 79], note=NOTE)
+    undo = queue.undo(first.entry, 1, note=NOTE)
+    queue.write_journal("look", NOTE)
+
+    def told(job_id: int, **more: Any) -> list[str]:
+        return [entry.verb for entry in queue.list_journal(job=job_id, **more).items]
+
+    assert told(ids[0]) == ["undo", "cancel"]
+    assert told(ids[1]) == told(ids[4]) == ["resubmit", "cancel"]
+    assert told(ids[2]) == told(ids[3]) == told(77) == told(78) == []
+    assert told(ids[5]) == ["cancel"]
+    assert told(ids[0], verb="cancel") == ["cancel"]
+    page = queue.list_journal(job=ids[0], limit=1)
+    assert [entry.id for entry in page.items] == [undo.entry]
+    assert told(ids[0], after=page.next) == ["cancel"]
+    with pytest.raises(InvalidArgument):
+        queue.list_journal(job=0)
+
+
 def test_ids_are_found_by_query_and_by_name(queue: PersistentQInterface) -> None:
     jobs = queue.enqueue_many([NewJob("t", {"n": number % 2}) for number in range(6)])
     ids = [job.id for job in jobs][::-1]

@@ -51,6 +51,18 @@ def report(
     queue.heartbeat("c", host=host, pid=pid, queues=["default"], life=life, trouble=trouble)
 
 
+def test_a_consumer_may_say_what_it_can_run(queue: PersistentQInterface) -> None:
+    queue.heartbeat("c", host="box", pid=1, queues=["default"], life="elsewhere/1", tasks=["b,x", "a", "a"])
+    assert only(queue).tasks == ("a", "b,x")
+    queue.heartbeat("c", host="box", pid=1, queues=["default"], life="elsewhere/1", tasks=[])
+    assert only(queue).tasks == ()
+    report(queue, "elsewhere/1")
+    assert only(queue).tasks is None
+    with pytest.raises(InvalidArgument):
+        queue.heartbeat("c", host="box", pid=1, queues=["default"], life="elsewhere/1", tasks=["a b"])
+    assert only(queue).tasks is None
+
+
 def only(queue: PersistentQInterface) -> ConsumerInfo:
     (consumer,) = queue.list_consumers()
     return consumer

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from persistentq import (
+    ActNote,
     CatchUp,
     InvalidArgument,
     Job,
@@ -385,3 +386,47 @@ def test_put_again_one_that_failed_is_tried_at_once(
         assert queue.get_schedule("hourly").error == "division by zero"
     assert queue.put_schedule(HOUR).error is None
     assert len(queue.tick()) == 1
+
+
+def test_deeds_are_journalled_in_their_own_transaction(queue: PersistentQInterface) -> None:
+    note = ActNote("ann", "cli", "as told")
+    queue.put_schedule(replace(HOUR, unique=True, args={"password": "hunter2"}), note=note)
+    queue.pause_schedule("hourly", note=note)
+    queue.resume_schedule("hourly", note=note)
+    job = queue.run_schedule("hourly", note=note)
+    queue.run_schedule("hourly", note=note)
+    queue.remove_schedule("hourly", note=note)
+    entries = queue.list_journal().items[::-1]
+    assert {(entry.actor, entry.face, entry.reason) for entry in entries} == {("ann", "cli", "as told")}
+    assert [(entry.verb, dict(entry.details)) for entry in entries] == [
+        (
+            "put-schedule",
+            {
+                "schedule": "hourly",
+                "expression": "every 1h",
+                "zone": "UTC",
+                "task": "report.make",
+                "queue": "default",
+            },
+        ),
+        ("pause-schedule", {"schedule": "hourly"}),
+        ("resume-schedule", {"schedule": "hourly"}),
+        ("run-schedule", {"schedule": "hourly", "job": job.id, "duplicate": False}),
+        ("run-schedule", {"schedule": "hourly", "job": job.id, "duplicate": True}),
+        ("remove-schedule", {"schedule": "hourly"}),
+    ]
+
+
+def test_what_fails_is_not_journalled(queue: PersistentQInterface) -> None:
+    note = ActNote("ann")
+    acts: list[Callable[..., object]] = [
+        queue.remove_schedule,
+        queue.pause_schedule,
+        queue.resume_schedule,
+        queue.run_schedule,
+    ]
+    for act in acts:
+        with pytest.raises(ScheduleNotFound):
+            act("nobody", note=note)
+    queue.put_schedule(HOUR)
+    assert queue.list_journal().items == ()

@@ -222,7 +222,7 @@ def test_a_wrong_call_is_answered_in_json_where_json_was_asked_for(store: Persis
 def test_show_tells_what_happened_to_a_job(six: dict[str, int]) -> None:
     code, out, err = run("show", six["failed"], "--output", "json")
     document = json.loads(out)
-    assert (code, err, list(document)) == (0, "", ["schema", "job", "attempts", "log"])
+    assert (code, err, list(document)) == (0, "", ["schema", "job", "attempts", "log", "acts"])
     assert document["job"]["error"] == "no such thing"
     (attempt,) = document["attempts"]
     assert (attempt["outcome"], attempt["error_type"], attempt["consumer"]) == (

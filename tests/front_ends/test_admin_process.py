@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import resource
-import shlex
 import signal
 import subprocess
 import sys
@@ -13,57 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from admin.admin import COMMANDS
 from persistentq import NewJob, PersistentQInterface
 from tests.front_ends.admin_kit import COMMAND, LONG, a_store, finish, run, start
-
-NAMES = [function.__name__.replace("_", "-") for function, _ in COMMANDS]
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PersistentQInterface]:
     yield from a_store(tmp_path, monkeypatch)
-
-
-def test_every_command_has_help_with_an_example(store: PersistentQInterface) -> None:
-    code, out, err = run("--help")
-    assert (code, err) == (0, "")
-    assert "Exit codes: 0 done" in out
-    for name in NAMES:
-        assert f"  {name} " in out
-        code, text, err = run(name, "--help")
-        assert (code, err) == (0, "")
-        assert f"Usage: python -m admin.admin {name} " in text
-        example = text.split("Example:\n")[1].strip().split(" | ")[-1]
-        assert example.startswith("python -m admin.admin ")
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_example_does_something(
-    store: PersistentQInterface, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "shop.py").write_text(
-        "from persistentq import Tasks\ntasks = Tasks()\ntasks.add('x', lambda: None)\n"
-    )
-    store.enqueue_many([NewJob("x")] * 10)
-    store.mark_failed(10, "for the test")
-    store.heartbeat("consumer_00", host="box", pid=1, queues=["default"])
-    store.fail(store.dequeue("consumer_00")[0], ValueError("broke"), retry=False)
-    for n in range(17 if name in {"undo", "journal"} else 0):
-        assert run("resubmit" if n % 2 else "cancel", "9", "--yes").code == 0
-    text = run(name, "--help").out.split("Example:\n")[1]
-    words = shlex.split(text.split("|")[-1])
-    # The example of a watch has no end of its own.
-    ended = ["--count=1"] if name == "monitor-activity" else []
-    code, out, err = run(*words[3:], *ended, given="10")
-    if name == "scale":
-        # No Supervisor runs here; tests/supervision scales where one does.
-        assert (code, out) == (1, "")
-        assert "upervisor" in err
-        return
-    assert code == 0
-    assert out != ""
 
 
 def test_without_a_command_the_help_is_shown(store: PersistentQInterface) -> None:
@@ -166,6 +121,21 @@ def test_a_watch_prints_a_line_for_each_look(store: PersistentQInterface, tmp_pa
     assert float(values["waiting_seconds"]) >= 0
     one = json.loads(run("monitor-activity", "--count", 1, "--interval", 3600, "-o", "jsonl").out)
     assert (one["pending"], one["interval_done"], one["interval_seconds"]) == (2, 1, 3600)
+    assert one["enqueued_per_second"] == pytest.approx(3 / 3600, abs=0.001)
+    assert one["done_per_second"] == pytest.approx(1 / 3600, abs=0.001)
+    assert one["wait_p50_seconds"] >= 0
+    assert one["run_p95_seconds"] >= 0
+
+
+def test_a_watch_tells_how_fast_it_moves_and_what_needs_attention(store: PersistentQInterface) -> None:
+    store.enqueue_many([NewJob("x")] * 30)
+    for job in store.dequeue("consumer_00", limit=12):
+        store.complete(job)
+    store.fail(store.dequeue("consumer_00")[0], "password=hunter2", retry=False)
+    one = json.loads(run("monitor-activity", "--count", 1, "--interval", 1, "-o", "jsonl").out)
+    rates = {name: one[f"{name}_per_second"] for name in ("enqueued", "started", "done", "failed")}
+    assert rates == {"enqueued": 0.5, "started": 0.217, "done": 0.2, "failed": 0.017}
+    assert one["attention"] == len(run("attention", "--window", "1h", "--no-headers").out.splitlines())
 
 
 def test_a_watch_of_an_empty_queue(store: PersistentQInterface) -> None:

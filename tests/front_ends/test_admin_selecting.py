@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from persistentq import JobStatus, NewJob, PersistentQInterface
+from persistentq import JobStatus, NewJob, PersistentQInterface, Schedule
 from persistentq.operations.operator import user_and_host
 from tests.front_ends.admin_kit import a_store, run
 
@@ -160,8 +160,14 @@ def change_nothing(*arguments: Any) -> None:
     assert "this is read-only" in err
 
 
-def test_read_only(store: PersistentQInterface, failed: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("QUEUE_READONLY", "1")
+@pytest.mark.parametrize("how", ["setting", "option"])
+def test_read_only(
+    store: PersistentQInterface, failed: list[int], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    if how == "setting":
+        monkeypatch.setenv("QUEUE_READONLY", "1")
+    first = ("--readonly",) if how == "option" else ()
+    store.put_schedule(Schedule("s", "@daily", "t"))
     for arguments in (
         ("resubmit", failed[0]),
         ("cancel", "--all", "--yes"),
@@ -170,8 +176,59 @@ def test_read_only(store: PersistentQInterface, failed: list[int], monkeypatch: 
         ("delete-db-jobs", "--yes"),
         ("delete-job-files", "--directory", ".", "--yes"),
         ("undo", 1),
+        ("reschedule", failed[0], "--now"),
+        ("set-priority", failed[0], 3),
+        ("edit-arguments", failed[0], "--set", "n=1"),
+        ("pause", "mail"),
+        ("resume", "mail"),
+        ("enqueue", "t"),
+        ("show", failed[0], "--reveal"),
+        ("schedules", "add", "new", "@daily", "t"),
+        ("schedules", "edit", "s", "--queue", "q"),
+        ("schedules", "pause", "s"),
+        ("schedules", "resume", "s"),
+        ("schedules", "run-now", "s"),
+        ("schedules", "remove", "s", "--yes"),
+        ("scale", 3),
+        ("migrate",),
     ):
-        change_nothing(*arguments)
+        change_nothing(*first, *arguments)
     assert counts(store) == {JobStatus.FAILED: 5}
     assert store.list_journal().items == ()
-    assert run("list-jobs").code == 0
+    assert [info.schedule.queue for info in store.list_schedules()] == ["default"]
+    assert run(*first, "list-jobs").code == 0
+
+
+def test_read_only_is_for_one_call(store: PersistentQInterface, failed: list[int]) -> None:
+    assert run("--readonly", "resubmit", failed[0]).code == 2
+    assert run("resubmit", failed[0]).code == 0
+
+
+def test_who_acted_on_a_job_is_shown_with_it(store: PersistentQInterface, failed: list[int]) -> None:
+    run("resubmit", *failed[:2], "--reason", "the server is back")
+    run("cancel", failed[0])
+    document = json.loads(run("show", failed[0], "-o", "json").out)
+    assert [(act["verb"], act["reason"]) for act in document["acts"]] == [
+        ("cancel", ""),
+        ("resubmit", "the server is back"),
+    ]
+    assert {act["actor"] for act in document["acts"]} == {user_and_host()}
+    assert "acts.1.reason\tthe server is back\n" in run("show", failed[1]).out
+    assert json.loads(run("show", failed[2], "-o", "json").out)["acts"] == []
+
+
+def test_secrets_in_errors_are_not_shown(store: PersistentQInterface) -> None:
+    store.enqueue("x")
+    (held,) = store.dequeue("c")
+    store.record(held, lines=["token=hunter2"])
+    store.fail(held, "login failed: password=hunter2", retry=False)
+    for arguments in (
+        ("show", held.id),
+        ("list-jobs", "-o", "json"),
+        ("why", held.id),
+        ("errors",),
+        ("attention",),
+    ):
+        code, out, _ = run(*arguments)
+        assert (code, "[redacted]" in out, "hunter2" in out) == (0, True, False)
+    assert run("show", held.id, "--reveal").out.count("hunter2") == 3

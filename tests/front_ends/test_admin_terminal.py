@@ -139,6 +139,24 @@ def test_the_watch_is_a_screen_and_gives_the_terminal_back(
     assert b"Traceback" not in terminal.raw
 
 
+def test_the_watch_tells_how_fast_it_moves_and_what_needs_attention(
+    store: PersistentQInterface, tmp_path: Path
+) -> None:
+    store.enqueue_many([NewJob("mail.send")] * 60)
+    for job in store.dequeue("consumer_00", limit=30):
+        store.complete(job)
+    store.fail(store.dequeue("consumer_00")[0], f"token=hunter2 {HOSTILE}", retry=False)
+    with Terminal(tmp_path, "monitor-activity", "--interval", 0.2, columns=130, rows=30) as terminal:
+        assert terminal.shows(
+            "each second of the last 1m: enqueued 1.0, started 0.5, done 0.5, failed 0.0; wait 0."
+        )
+        assert terminal.shows("later  failures: mail.send failed 1 time in 1h: Error: token=[redacted]")
+        terminal.type("\x03")
+        assert terminal.end() == 130
+    assert b"hunter2" not in terminal.raw
+    assert b"\x1b[31mred" not in terminal.raw
+
+
 def test_a_counted_watch_leaves_its_last_look_on_the_terminal(
     store: PersistentQInterface, tmp_path: Path
 ) -> None:

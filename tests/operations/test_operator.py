@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from persistentq import (
     PersistentQMemory,
     PersistentQSQLAlchemy,
     ReadOnlyMode,
+    Schedule,
     StorageUnavailable,
     load_settings,
 )
@@ -207,3 +208,80 @@ def test_the_settings_make_an_operator(queue: PersistentQInterface, tmp_path: Pa
     free = load_settings({}, tmp_path)
     assert not Operator.with_settings(queue, free, face="cli").is_readonly
     assert Operator.with_settings(queue, free, face="cli", readonly=True).is_readonly
+
+
+def test_schedules_are_put_and_run_under_a_name(queue: PersistentQInterface, operator: Operator) -> None:
+    info = operator.put_schedule(Schedule("s", "@daily", "t", {"password": "x", "n": 1}), reason="new")
+    assert info.schedule.args == {"password": REDACTED, "n": 1}
+    assert queue.get_schedule("s").schedule.args == {"password": "x", "n": 1}
+    assert operator.pause_schedule("s").is_paused
+    assert not operator.resume_schedule("s").is_paused
+    assert operator.run_schedule("s").args == {"password": REDACTED, "n": 1}
+    operator.remove_schedule("s", reason="old")
+    entries = queue.list_journal().items
+    assert [(entry.verb.removesuffix("-schedule"), entry.reason) for entry in entries] == [
+        ("remove", "old"),
+        *(("run", ""), ("resume", ""), ("pause", ""), ("put", "new")),
+    ]
+    assert {entry.actor for entry in entries} == {"ann"}
+
+
+def test_a_job_that_is_enqueued_by_hand_can_be_taken_back(
+    queue: PersistentQInterface, operator: Operator
+) -> None:
+    job = operator.enqueue(NewJob("t", {"token": "x"}, unique_key="k"), reason="by hand")
+    assert (job.status, job.args, job.duplicate) == (JobStatus.PENDING, {"token": REDACTED}, False)
+    again = operator.enqueue(NewJob("t", unique_key="k"))
+    assert (again.id, again.duplicate) == (job.id, True)
+    second, first = queue.list_journal().items
+    assert (first.verb, first.reason, first.done, dict(first.details)) == (
+        "enqueue",
+        "by hand",
+        1,
+        {"task": "t", "queue": "default"},
+    )
+    assert (second.done, sum(second.skipped.values())) == (0, 1)
+    assert [entry.id for entry in queue.list_journal(job=job.id).items] == [first.id]
+    assert operator.undo(first.id).done == (job.id,)
+    assert len(queue.list_jobs()) == 0
+
+
+def test_secrets_in_texts_are_kept_from_view(queue: PersistentQInterface, operator: Operator) -> None:
+    queue.enqueue("t")
+    (held,) = queue.dequeue("c")
+    queue.record(held, lines=["token=hunter2"])
+    try:
+        raise ValueError("password=hunter2")
+    except ValueError as error:
+        queue.fail(held, error, retry=False)
+    seen = [
+        operator.get_job(held.id).error,
+        operator.list_jobs().items[0].error,
+        operator.get_attempts(held.id),
+        operator.get_log(held.id),
+        operator.why(held.id),
+        operator.errors().groups,
+        operator.attention(),
+        operator.preview(Act("resubmit"), ids=[held.id]),
+    ]
+    assert all(REDACTED in repr(one) for one in seen)
+    assert "hunter2" not in repr(seen)
+    assert operator.reveal(held.id).error == "password=hunter2"
+
+
+def test_a_reader_changes_neither_schedules_nor_jobs(queue: PersistentQInterface) -> None:
+    reader = Operator(queue, readonly=True)
+    queue.put_schedule(Schedule("s", "@daily", "t"))
+    deeds: list[Callable[[], object]] = [
+        lambda: reader.put_schedule(Schedule("s", "@hourly", "t")),
+        lambda: reader.pause_schedule("s"),
+        lambda: reader.resume_schedule("s"),
+        lambda: reader.run_schedule("s"),
+        lambda: reader.remove_schedule("s"),
+        lambda: reader.enqueue(NewJob("t")),
+    ]
+    for deed in deeds:
+        with pytest.raises(ReadOnlyMode):
+            deed()
+    assert [info.schedule.expression for info in queue.list_schedules()] == ["@daily"]
+    assert (len(queue.list_jobs()), queue.list_journal().items) == (0, ())

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from persistentq import JobStatus, LeaseLost, NewJob, PersistentQSQLAlchemy, StorageUnavailable
+from persistentq import ActNote, JobStatus, LeaseLost, NewJob, PersistentQSQLAlchemy, StorageUnavailable
 from persistentq.clock import Deadline
 from persistentq.interface import PersistentQInterface
 from persistentq.sql.repeating import CALLS, ONCE
@@ -122,6 +122,18 @@ def test_an_outcome_that_is_not_repeatable_is_told(queue: PersistentQSQLAlchemy,
     proxy.cut(Cut.AFTER, b"INSERT INTO persistentq_attempts")
     assert queue.fail(second, "broke").status == JobStatus.FAILED
     assert [len(queue.get_attempts(job.id)) for job in (first, second)] == [1, 1]
+
+
+def test_what_is_noted_stands_once_in_the_journal(queue: PersistentQSQLAlchemy, proxy: Proxy) -> None:
+    """A pause may be repeated; a second entry that tells of it may not."""
+    proxy.cut(Cut.AFTER, *COMMIT)
+    with pytest.raises(StorageUnavailable) as caught:
+        queue.pause_queue("mail", note=ActNote("ann"))
+    assert caught.value.is_unknown
+    assert [entry.verb for entry in queue.list_journal().items] == ["pause"]
+    proxy.cut(Cut.AFTER, *COMMIT)
+    assert queue.pause_queue("mail").is_paused
+    assert proxy.cuts == 2
 
 
 def test_a_lost_claim_is_left_to_its_lease(queue: PersistentQSQLAlchemy, proxy: Proxy) -> None:

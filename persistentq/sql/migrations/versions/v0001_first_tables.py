@@ -161,6 +161,7 @@ def _make_the_others() -> None:
         _int64("stopped_at", null=True),
         _text("life"),
         _text("trouble", null=True),
+        _text("tasks", null=True),
         sqlite_strict=True,
     )
 
@@ -232,9 +233,11 @@ def _make_journal() -> None:
         sa.Column("entry_id", INT64, entry, primary_key=True, autoincrement=False),
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
         _int64("at"),
+        *map(_int64, ("lowest", "highest")),
         *map(_text, ("ids", "skipped", "changes")),
         sqlite_strict=True,
     )
+    op.create_index("ix_persistentq_journal_batches_highest", "persistentq_journal_batches", ["highest"])
     op.create_table(
         "persistentq_trash",
         sa.Column("job_id", INT64, primary_key=True, autoincrement=False),
