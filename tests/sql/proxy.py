@@ -1,4 +1,4 @@
-"""A TCP proxy in front of PostgreSQL that cuts a connection at a chosen moment, or lets nobody through for a while."""
+"""A TCP proxy in front of PostgreSQL that cuts a connection at a chosen moment, is slow, or lets nobody through."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import select
 import socket
 from contextlib import closing, suppress
 from enum import Enum
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import Self
 
 from sqlalchemy import make_url
+
+from persistentq.clock import Deadline
 
 # The whole message: "READ COMMITTED" is in the one that begins a transaction.
 COMMIT = (b"COMMIT\0",)
@@ -40,29 +42,35 @@ class Proxy:
 
     Args:
         pools: Name another backend than the one that answers, as a pooler does.
+        host: The address at which it listens.
 
     Attributes:
         cuts: How many connections it has cut.
+        lag: How many seconds it keeps each of the client's messages.
         openings: The first message of each connection that went through, without its length.
     """
 
-    def __init__(self, url: str, *, pools: bool = False) -> None:
+    def __init__(self, url: str, *, pools: bool = False, host: str = "127.0.0.1") -> None:
         self.pools = pools
         self._server = make_url(url)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, 0))
         self._lock = Lock()
         self._armed: tuple[Cut, tuple[bytes, ...]] | None = None
         self._is_open = True
         self._refuses = False
+        self._flows = Event()
+        self._flows.set()
         self.cuts = 0
+        self.lag = 0.0
         self.openings: list[bytes] = []
         Thread(target=self._accept, daemon=True).start()
 
     @property
     def url(self) -> str:
+        host, port = self._listener.getsockname()
         plain = self._server.set(
-            host="127.0.0.1",
-            port=self._listener.getsockname()[1],
+            host=host,
+            port=port,
             query={"sslmode": "disable", "gssencmode": "disable"},
         )
         return plain.render_as_string(hide_password=False)
@@ -76,6 +84,13 @@ class Proxy:
         """Close every new connection at once, or no longer."""
         self._refuses = refuses
 
+    def stall(self, stalls: bool) -> None:
+        """Keep all that either side says, without a word to them, or pass it on."""
+        if stalls:
+            self._flows.clear()
+        else:
+            self._flows.set()
+
     def __enter__(self) -> Self:
         return self
 
@@ -83,6 +98,7 @@ class Proxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_open = False
+        self._flows.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -104,6 +120,7 @@ class Proxy:
             server.sendall(opening)
             while self._is_open:
                 ready, _, _ = select.select([client, server], [], [], 0.2)
+                self._flows.wait()
                 if client in ready and not self._pass_on(client, server):
                     return
                 if server in ready:
@@ -114,6 +131,7 @@ class Proxy:
     def _pass_on(self, client: socket.socket, server: socket.socket) -> bool:
         """Pass on what the client says; return whether the connection goes on."""
         said = client.recv(65536)
+        Deadline(self.lag).pause(self.lag)
         with self._lock:
             when = self._armed[0] if self._armed and any(word in said for word in self._armed[1]) else None
             if when:
