@@ -33,7 +33,7 @@ class Order:
 
     Attributes:
         ledger: The file to which it appends, which a kill does not take from it.
-        role: "write", or "checkpoint": nothing but that, without a pause.
+        role: "write" does one of each, "enqueue" and "checkpoint" nothing but that, without a pause.
         library: "safe" for the SQLite that the queue chooses, "system" for the standard library's.
         is_guarded: Whether the queue's rule for a SQLite with the WAL-reset bug is in force where it has that bug.
         checkpoint_at: So many bytes of WAL make the guard checkpoint.
@@ -77,6 +77,8 @@ def obey(order: Order) -> None:
     with PersistentQSQLAlchemy(order.url, lock_timeout=timedelta(seconds=30)) as queue:
         if order.role == "checkpoint":
             checkpoint(queue, is_guarded=queue._facts.joins_only_own)
+        while order.role == "enqueue":
+            tell("stored", [queue.enqueue("t")])
         while True:
             # PostgreSQL ends under it; what was not acknowledged is nobody's promise.
             with suppress(StorageUnavailable, LeaseLost, OperationalError, InterfaceError):

@@ -20,10 +20,10 @@ from sqlalchemy.exc import DatabaseError
 from persistentq import PersistentQError, PersistentQSQLAlchemy
 from persistentq.clock import Deadline
 from persistentq.sql.sqlite import choose_driver
-from tests.faults.power import Ledger, Nursery, Verdict, nursery
+from tests.faults.power import AT_ONCE, Ledger, Nursery, Verdict, nursery
 from tests.faults.power_writer import Order
 
-WRITERS, CHECKPOINTERS, AT_ONCE = 3, 1, 5
+ROLES = ("write", "enqueue", "enqueue", "checkpoint")
 EAGER_BYTES = 64 * 1024
 
 
@@ -32,16 +32,16 @@ def storm(
 ) -> tuple[int, Verdict]:
     """Let them work for so long; return how much was acknowledged, and what is not there."""
     url = f"sqlite:///{folder}/queue.db"
-    files = [folder / f"ledger-{n}" for n in range(WRITERS)]
+    files = [folder / f"ledger-{n}" for n in range(len(ROLES))]
     with PersistentQSQLAlchemy(url) as queue, queue.engine.begin() as connection:
         connection.execute(text("CREATE TABLE effects (job_id BIGINT NOT NULL)"))
-    for n in range(WRITERS + CHECKPOINTERS):
+    for n, (role, file) in enumerate(zip(ROLES, files, strict=True)):
         writers.start(
             Order(
                 url=url,
-                ledger=str(folder / f"ledger-{n}"),
+                ledger=str(file),
                 name=f"writer-{n}",
-                role="write" if n < WRITERS else "checkpoint",
+                role=role,
                 library=library,
                 is_guarded=guarded,
                 checkpoint_at=EAGER_BYTES,
@@ -55,7 +55,7 @@ def storm(
     ledger = Ledger.read(*files)
     try:
         with PersistentQSQLAlchemy(url, create=False) as queue:
-            verdict = ledger.judge(queue, WRITERS * AT_ONCE)
+            verdict = ledger.judge(queue, len(ROLES) * AT_ONCE)
     except (PersistentQError, DatabaseError) as error:
         verdict = Verdict(set(), set(), 0, f"{error}")
     if not has_survived:
