@@ -215,7 +215,7 @@ def _edited(act: Act, job: Standing) -> dict[str, Any]:
 def settled(job: Standing, changes: Changes) -> Changes:
     """Return what the journal keeps of a job after a change, by which an undo sees whether anything happened since."""
     edits = changes.keys() <= {"priority", "args"}
-    return changes if edits else changes | {"attempt": job.attempt}
+    return changes if edits else {"status": job.status, "attempt": job.attempt} | changes
 
 
 def revert(job: Standing, verb: str, before: Changes, after: Changes, now: datetime) -> Changes:

@@ -60,6 +60,9 @@ class ActsInterface(ABC):
             note: Begins an entry in the journal; or the entry that tells of this batch too.
             where: A job that this does not mean any more is skipped.
             trash: For how long a deleted job, with its attempts and its log, can be brought back.
+
+        Raises:
+            EntryNotFound, InvalidArgument: the entry that `note` names does not exist, or tells of another act.
         """
 
     @abstractmethod
@@ -75,6 +78,7 @@ class ActsInterface(ABC):
 
         Raises:
             EntryNotFound: the journal has no such batch.
+            InvalidArgument: the entry that `note` names tells of another act.
         """
 
     @abstractmethod

@@ -9,7 +9,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from persistentq.checks import check_int, check_text
-from persistentq.errors import ActRefused, InvalidTransition, JobError, JobNotFound, UniqueKeyTaken
+from persistentq.errors import (
+    ActRefused,
+    InvalidArgument,
+    InvalidTransition,
+    JobError,
+    JobNotFound,
+    UniqueKeyTaken,
+)
 
 if TYPE_CHECKING:
     from persistentq.schedule import Schedule
@@ -139,6 +146,20 @@ def count_reasons(known: Mapping[str, int], errors: Iterable[JobError]) -> dict[
     counts = Counter(known)
     counts.update(map(reason_of, errors))
     return dict(counts)
+
+
+def check_goes_on(entry: int, known: tuple[object, ...], given: tuple[object, ...]) -> None:
+    """Make sure that an entry tells of the act that goes on.
+
+    Args:
+        known: What the entry has as verb, details and the entry that it undoes.
+        given: What the act has.
+
+    Raises:
+        InvalidArgument: it tells of another one, which could then not be taken back.
+    """
+    if known != given:
+        raise InvalidArgument("note", entry, "is the entry of another act; begin one with an ActNote")
 
 
 def check_verb(verb: object) -> str:

@@ -12,7 +12,15 @@ from persistentq.acts import Told
 from persistentq.acts_interface import JOURNAL_KEPT
 from persistentq.checks import check_id, check_limit
 from persistentq.errors import EntryNotFound, JobError
-from persistentq.journal import ActBatch, ActNote, JournalEntry, JournalPage, check_verb, count_reasons
+from persistentq.journal import (
+    ActBatch,
+    ActNote,
+    JournalEntry,
+    JournalPage,
+    check_goes_on,
+    check_verb,
+    count_reasons,
+)
 from persistentq.memory_readers import MemoryReaders
 from persistentq.payload import decode_args, encode_args
 from persistentq.selection import read_cursor
@@ -52,9 +60,11 @@ class MemoryJournal(MemoryReaders):
         now: datetime,
         undoes: int | None = None,
     ) -> _Entry:
-        if not isinstance(note, ActNote):
-            return self._entry(note)
         kept = decode_args(encode_args(details, "details")) or {}
+        if not isinstance(note, ActNote):
+            told = self._entry(note).told
+            check_goes_on(note, (told.verb, told.details, told.undoes), (verb, kept, undoes))
+            return self._entry(note)
         self._last_entry += 1
         entry = JournalEntry(
             id=self._last_entry,

@@ -18,6 +18,7 @@ from persistentq.journal import (
     ActNote,
     JournalEntry,
     JournalPage,
+    check_goes_on,
     check_verb,
     count_reasons,
     names_id,
@@ -133,8 +134,11 @@ def open_entry(
     undoes: int | None = None,
 ) -> JournalRow:
     """Return the locked row of a new entry, or of the one that goes on."""
+    kept = encode_args(details, "details")
     if not isinstance(note, ActNote):
-        return entry_row(session, check_id(note), lock=True)
+        row = entry_row(session, check_id(note), lock=True)
+        check_goes_on(note, (row.verb, json.loads(row.details), row.undoes), (verb, json.loads(kept), undoes))
+        return row
     row = JournalRow(
         at=now,
         actor=note.actor,
@@ -145,7 +149,7 @@ def open_entry(
         done=0,
         batches=0,
         skipped="{}",
-        details=encode_args(details, "details"),
+        details=kept,
         reason=note.reason,
         query=note.query,
     )

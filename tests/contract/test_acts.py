@@ -27,6 +27,7 @@ from persistentq import (
     UniqueKeyTaken,
 )
 from persistentq.acts import ACTED_ON, works_on
+from persistentq.journal import reason_of
 from persistentq.query import parse
 from tests.contract.test_operating import HOUR, put
 
@@ -395,3 +396,29 @@ def test_bad_acts_are_refused(bad: dict[str, Any]) -> None:
 def test_bad_notes_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument):
         ActNote(**bad)
+
+
+def test_an_entry_goes_on_with_its_own_act_only(queue: PersistentQInterface) -> None:
+    first, second, third = (put(queue, JobStatus.PENDING) for _ in range(3))
+    reserve = Act("assign", consumer="c1")
+    entry = queue.act(reserve, [first.id], note=NOTE).entry
+    assert queue.act(reserve, [second.id], note=entry).entry == entry
+    for other in (Act("assign", consumer="c2"), Act("cancel")):
+        with pytest.raises(InvalidArgument, match="another act"):
+            queue.act(other, [third.id], note=entry)
+    with pytest.raises(InvalidArgument, match="another act"):
+        queue.undo(entry, 1, note=entry)
+    assert queue.get_job(third.id) == third
+    assert queue.get_entry(entry).batches == 2
+
+
+def test_a_job_that_ended_since_is_not_asked_to_stop_by_an_undo_of_an_undo(
+    queue: PersistentQInterface,
+) -> None:
+    job = put(queue, JobStatus.PROCESSING)
+    cancelling = queue.act(Act("cancel"), [job.id], note=NOTE).entry
+    undoing = queue.undo(cancelling, 1, note=NOTE).entry
+    failed = queue.mark_failed(job.id, "by hand")
+    batch = queue.undo(undoing, 1, note=NOTE)
+    assert (batch.done, reason_of(batch.skipped[job.id])) == ((), "has changed since")
+    assert queue.get_job(job.id) == failed

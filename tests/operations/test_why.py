@@ -229,3 +229,25 @@ def test_the_clocks_differ(moved: int, side: str) -> None:
     job = queue.enqueue("t")
     facts = {fact.reason: fact for fact in why(queue, job.id)}
     assert f"the database's clock is {side} this machine's" in facts[Reason.SKEW].text
+
+
+def test_nobody_knows_its_task(bench: Bench) -> None:
+    job = bench.queue.enqueue("mail.sent")
+    bench.queue.heartbeat("c_1", host="h", pid=1, queues=["default"], tasks=["mail.send", "other"])
+    fact = bench.facts(job)[Reason.UNKNOWN_TASK]
+    assert "task mail.sent is known to no live consumer of queue default" in fact.text
+    assert fact.text.endswith("the nearest that they know is mail.send")
+    # One that does not say what it can run may know it,
+    bench.queue.heartbeat("c_2", host="h", pid=2, queues=["default"])
+    assert Reason.UNKNOWN_TASK not in bench.facts(job)
+    # unless the job is kept for another.
+    bench.queue.assign_job(job.id, "c_1")
+    assert Reason.UNKNOWN_TASK in bench.facts(job)
+    bench.queue.heartbeat("c_1", host="h", pid=1, queues=["default"], tasks=["mail.sent"])
+    assert Reason.UNKNOWN_TASK not in bench.facts(job)
+
+
+def test_who_serves_another_queue_need_not_know_its_task(bench: Bench) -> None:
+    job = bench.queue.enqueue("t")
+    bench.queue.heartbeat("c_1", host="h", pid=1, queues=["mail"], tasks=["other"])
+    assert list(bench.facts(job)) == [Reason.NO_CONSUMER, Reason.NEXT]

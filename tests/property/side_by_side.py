@@ -21,6 +21,7 @@ from persistentq import (
     StorageError,
 )
 from persistentq.settlement import Turn
+from persistentq.sql.journal_models import JournalRow, TrashRow
 from persistentq.sql.models import AttemptRow, ConsumerRow, JobRow, PauseRow
 from persistentq.sql.rows import from_driver, to_attempt
 from tests.property.mishaps import Fragile, When
@@ -108,7 +109,7 @@ class SideBySide(RuleBasedStateMachine):
         self.queues, self.clock = queues, clock
         clock.put(BEGINNING)
         with queues[0].engine.begin() as connection:
-            for table in (JobRow, ConsumerRow, PauseRow):
+            for table in (JobRow, ConsumerRow, PauseRow, JournalRow, TrashRow):
                 connection.execute(delete(table))
         self.model = Model(now=clock.now)
         self.claims: list[tuple[Job, Job]] = []

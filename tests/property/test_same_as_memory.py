@@ -17,6 +17,7 @@ from sqlalchemy import make_url
 
 from tests.property.mishaps import Fragile
 from tests.property.one_clock import OneClock
+from tests.property.rules_of_acts import Acting
 from tests.property.rules_of_operation import Operation
 from tests.property.rules_of_trouble import Trouble
 
@@ -25,7 +26,7 @@ HISTORIES = {"sqlite": 2_000, "postgresql": int(os.environ.get("HISTORIES", "240
 """In all parts together. PostgreSQL takes a quarter of an hour for two thousand: `make histories`."""
 
 
-class SameAsMemory(Operation, Trouble):
+class SameAsMemory(Operation, Acting, Trouble):
     """One model, one database, and everybody who works with it."""
 
 

@@ -38,6 +38,7 @@ def test_a_task_runs_and_its_result_is_kept(queue: PersistentQInterface, tasks: 
     (consumer,) = queue.list_consumers()
     assert (consumer.id, consumer.held, consumer.is_alive) == ("c", 0, False)
     assert consumer.stopped_at is not None
+    assert consumer.tasks == ("add",)
 
 
 def test_an_async_task_runs(queue: PersistentQInterface, tasks: Tasks) -> None:
