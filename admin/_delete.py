@@ -24,7 +24,13 @@ from ._terminal import confirmed, hint, may_talk, say
 
 Directory = Annotated[
     Path,
-    typer.Option("--directory", "-d", metavar="DIR", help="Look in and below this one.", show_default=False),
+    typer.Option(
+        "--directory",
+        "-d",
+        metavar="DIR",
+        help="Look in and below this one; not one that holds your home.",
+        show_default=False,
+    ),
 ]
 
 

@@ -59,7 +59,7 @@ def selected(  # noqa: PLR0913 - one filter each, all by name
     parts += [Term(name, how, check(value)) for name, how, value, check in given if value is not None]
     asked = parse(where) if isinstance(where, str) else where
     parts += asked.parts if isinstance(asked, All) else (asked,)
-    return All(tuple(parts))
+    return parts[0] if len(parts) == 1 else All(tuple(parts))
 
 
 def read_cursor(after: str | None) -> int | None:

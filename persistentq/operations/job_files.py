@@ -44,7 +44,7 @@ def find_job_files(queue: PersistentQInterface, directory: Path) -> FilesToDelet
     """Look for the producer's files in and below `directory`, without following any symlink.
 
     Raises:
-        InvalidArgument: it is not a directory.
+        InvalidArgument: it is not a directory, or one that holds the home directory.
     """
     # Files first, then jobs: a job enqueued in between is seen, one finished in between only keeps its file.
     found = list(_walk(directory))
@@ -94,9 +94,7 @@ class _Found(NamedTuple):
 
 def _walk(directory: Path) -> Iterator[_Found]:
     """Yield the producer's files; the open folder is valid until the next one is asked for."""
-    if not directory.is_dir():
-        raise InvalidArgument("directory", str(directory), "is not a directory")
-    for place, _, names, folder in os.fwalk(directory.resolve(strict=True), follow_symlinks=False):
+    for place, _, names, folder in os.fwalk(_checked(directory), follow_symlinks=False):
         for name in sorted(names):
             if (
                 name.startswith(PREFIX)
@@ -104,6 +102,33 @@ def _walk(directory: Path) -> Iterator[_Found]:
                 and (found := _read(Path(place, name), folder))
             ):
                 yield found
+
+
+def _checked(directory: Path) -> Path:
+    """Return the directory itself, wherever links lead; nobody means all that they have, or the whole machine."""
+    if not _is_directory(directory):
+        raise InvalidArgument("directory", str(directory), "is not a directory")
+    real = directory.resolve(strict=True)
+    home = _home()
+    if home is not None and home.is_relative_to(real):
+        raise InvalidArgument("directory", str(directory), "holds your home directory; name one within it")
+    return real
+
+
+def _home() -> Path | None:
+    try:
+        return Path.home().resolve()
+    except RuntimeError:
+        # Nobody with this user id is known here, as in some containers.
+        return None
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        # Too long a name, too many links, a NUL.
+        return False
 
 
 def _read(path: Path, folder: int) -> _Found | None:

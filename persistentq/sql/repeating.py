@@ -25,7 +25,7 @@ CALLS = PersistentQInterface.__abstractmethods__ - {
 ONCE = {
     *("enqueue_many", "fail", "snooze", "resubmit", "cancel", "mark_failed", "assign_job", "delete_job"),
     *("remove_schedule", "run_schedule", "record"),
-    *("act", "undo", "write_journal"),
+    *("act", "undo", "import_jobs", "write_journal"),
 }
 """Calls that would do their work twice, or be refused, if the first one was committed after all."""
 

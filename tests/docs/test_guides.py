@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 RUN_ON = {
     "executors.md": ["sqlite"],
+    "export.md": ["sqlite", "postgresql"],
     "index.md": [],
     "operations.md": ["sqlite"],
     "operations-insight.md": ["sqlite", "postgresql"],

@@ -12,12 +12,14 @@ import sys
 import termios
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyte
+import typer
+from typer.core import TyperCommand, TyperGroup
 from typer.testing import CliRunner
 
-from admin.admin import main
+from admin.admin import app, main
 from persistentq import PersistentQInterface, open_queue
 from persistentq.clock import Deadline
 
@@ -58,6 +60,17 @@ def run(*arguments: object, given: str = "") -> Ended:
         sys.stdout.flush()
         sys.stderr.flush()
         return Ended(code, out.getvalue().decode(), err.getvalue().decode())
+
+
+def commands(group: Any = None, before: str = "") -> dict[str, TyperCommand]:
+    """Return every command there is, by the words that call it."""
+    found = typer.main.get_command(app) if group is None else group
+    if not isinstance(found, TyperGroup):
+        return {before.strip(): found}
+    named: dict[str, TyperCommand] = {}
+    for name, command in found.commands.items():
+        named |= commands(command, f"{before} {name}")
+    return named
 
 
 def start(folder: Path, *arguments: object, command: tuple[str, ...] = COMMAND) -> subprocess.Popen[str]:
