@@ -1,4 +1,4 @@
-"""open_queue() and migrate(): from settings or a URL to a queue. The only module that imports `persistentq.sql`.
+"""open_queue() and its like: from settings or a URL to a queue. The only module that imports `persistentq.sql`.
 
 It does so when a queue is opened, not before: SQLAlchemy takes several times as long to load as all the rest.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from persistentq.copies_interface import CopiesInterface
 from persistentq.errors import ConfigurationError
 from persistentq.interface import PersistentQInterface
 from persistentq.settings import Settings, load_settings
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from persistentq.sql.store import PersistentQSQLAlchemy
 
-__all__ = ["Migration", "load_store", "migrate", "open_queue"]
+__all__ = ["Migration", "load_store", "migrate", "open_copies", "open_queue"]
 
 
 class Migration(NamedTuple):
@@ -95,6 +96,24 @@ def migrate(url: str | URL | None = None, *, settings: Settings | None = None) -
     opened = Transactions(_target(url, known), defaults, known.lock_timeout, create=True, upgrade=True)
     opened.engine.dispose()
     return Migration(opened.location, opened.found_schema, VERSION)
+
+
+def open_copies(url: str | URL | None = None, *, settings: Settings | None = None) -> CopiesInterface:
+    """Return what backs up, restores and moves the queue's database; nothing is opened yet.
+
+    Args:
+        url: As for `open_queue`.
+        settings: As for `open_queue`.
+
+    Raises:
+        ConfigurationError: the URL cannot be used.
+    """
+    from persistentq.sql.copies import Copies
+    from persistentq.sql.transactions import Defaults
+
+    known = settings or load_settings()
+    defaults = Defaults(known.max_attempts, known.lease)
+    return Copies(_target(url, known), lambda other: _target(other, known), defaults, known.lock_timeout)
 
 
 def _target(url: str | URL | None, settings: Settings) -> URL:

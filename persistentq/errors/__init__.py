@@ -8,7 +8,10 @@ PersistentQError                      .summary .hint .exit_code
 ├── ConfigurationError                .key .value .source .problem
 ├── StorageError                      __cause__ is the driver's error
 │   ├── StorageUnavailable            .retryable is True: full, connection lost
-│   │   └── LockTimeout               locked for longer than QUEUE_LOCK_TIMEOUT
+│   │   ├── LockTimeout               locked for longer than QUEUE_LOCK_TIMEOUT
+│   │   └── QueueMoving               .target; on its way to another database
+│   ├── QueueMoved                    .target; in another database by now
+│   ├── QueueIncomplete               .origin; the unfinished copy of another queue
 │   ├── DatabaseReplaced              the file was deleted or replaced while it was open
 │   ├── DatabaseMissing               .location
 │   └── SchemaMismatch                .found .wanted
@@ -18,6 +21,7 @@ PersistentQError                      .summary .hint .exit_code
 │   ├── UniqueKeyTaken                .unique_key
 │   ├── ActRefused                    .problem
 │   └── LeaseLost                     .consumer .attempt
+├── CopyRefused                       .problem .remedy
 ├── EntryNotFound                     .entry
 ├── ReadOnlyMode                      .verb
 ├── CountDiffers                      .expected .found
@@ -41,9 +45,13 @@ from persistentq.errors.base import (
     shown,
 )
 from persistentq.errors.storage import (
+    CopyRefused,
     DatabaseMissing,
     DatabaseReplaced,
     LockTimeout,
+    QueueIncomplete,
+    QueueMoved,
+    QueueMoving,
     SchemaMismatch,
     StorageError,
     StorageUnavailable,
@@ -70,6 +78,7 @@ __all__ = [
     "ConfigurationError",
     "ConsumerAlive",
     "ConsumerNotFound",
+    "CopyRefused",
     "CountDiffers",
     "DatabaseMissing",
     "DatabaseReplaced",
@@ -84,6 +93,9 @@ __all__ = [
     "LockTimeout",
     "PayloadError",
     "PersistentQError",
+    "QueueIncomplete",
+    "QueueMoved",
+    "QueueMoving",
     "ReadOnlyMode",
     "ScheduleNotFound",
     "SchemaMismatch",

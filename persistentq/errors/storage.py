@@ -118,3 +118,73 @@ class SchemaMismatch(StorageError):
         if self.found > self.wanted:
             return "install a newer persistentq"
         return "run `persistentq admin migrate`, which upgrades it and keeps every job"
+
+
+class QueueMoving(StorageUnavailable):
+    """The queue is on its way to another database; nothing was changed, and calling again is safe."""
+
+    def __init__(self, location: str, target: str) -> None:
+        super().__init__(location, f"is being moved to {target}")
+        self.target = target
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        return type(self), (self.location, self.target)
+
+    @property
+    def hint(self) -> str:
+        """What to do until it has arrived."""
+        return "try again when `graduate` has ended; if it was cut short, run it again"
+
+
+class QueueMoved(StorageError):
+    """The queue is in another database by now; nothing was changed, and nothing will be here any more."""
+
+    def __init__(self, location: str, target: str) -> None:
+        super().__init__(location, f"has moved to {target}")
+        self.target = target
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        return type(self), (self.location, self.target)
+
+    @property
+    def hint(self) -> str:
+        """How to go on there."""
+        if "://" not in self.target:
+            return f"set QUEUE_DB_FILE to {self.target}, unset QUEUE_DB_URL, and start this process again"
+        return f"set QUEUE_DB_URL to {self.target}, with its password, and start this process again"
+
+
+class QueueIncomplete(StorageError):
+    """The database is the unfinished copy of another queue, which `graduate` has not made live yet."""
+
+    def __init__(self, location: str, origin: str) -> None:
+        super().__init__(location, f"is an unfinished copy of {origin}")
+        self.origin = origin
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        return type(self), (self.location, self.origin)
+
+    @property
+    def hint(self) -> str:
+        """How to finish it."""
+        return "wait for `graduate` to end; if it was cut short, run it again, which finishes the move"
+
+
+class CopyRefused(PersistentQError):
+    """A queue was not backed up, restored or moved: the one or the other database is not in a state for it."""
+
+    exit_code = 2
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem, remedy)
+        self.problem, self.remedy = problem, remedy
+
+    @property
+    def summary(self) -> str:
+        """What stands in the way."""
+        return self.problem
+
+    @property
+    def hint(self) -> str:
+        """What to do about it."""
+        return self.remedy

@@ -11,6 +11,7 @@ from sqlalchemy import URL, Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from persistentq.checks import check_consumer, check_limit, check_queue, check_span
+from persistentq.errors import QueueMoved
 from persistentq.job import LONGEST_LEASE, Job
 from persistentq.settlement import Settlement
 from persistentq.sql import statements
@@ -69,7 +70,14 @@ class Claiming(Operators):
             reads: It writes nothing.
         """
         if session is not None:
-            return work(joined(self._joined(session), self._facts))
+            connection = self._joined(session)
+            try:
+                return work(joined(connection, self._facts))
+            except SQLAlchemyError as error:
+                # All else is the caller's own business, who knows SQLAlchemy's errors.
+                if isinstance(told := self._told(error, Progress()), QueueMoved):
+                    raise told from error
+                raise
         progress = Progress()
         try:
             return self._hot.run(work, progress, single=single, reads=reads)
@@ -161,7 +169,8 @@ class Claiming(Operators):
         return span // MICROSECOND
 
     def _is_apart(self, found: list[Rows]) -> bool:
-        return self._facts.large_args is not None and not all(row[ARGS] for _, rows in found for row in rows)
+        # Also where large arguments are not kept apart: the jobs may have come from a database where they are.
+        return not all(row[ARGS] for _, rows in found for row in rows)
 
     def _whole(self, found: list[Rows], cursor: Cursor) -> list[Rows]:
         """Return the claimed rows with the arguments that have a row of their own.

@@ -21,11 +21,21 @@ if TYPE_CHECKING:
     from persistentq.insight import Check
     from persistentq.sql.doorbell_postgresql import Notifier
     from persistentq.sql.doorbell_sqlite import Sight
+    from persistentq.sql.gates import Gates
 
 Made = TypeVar("Made")
 
 READONLY = "persistentq_readonly"
 """Execution option of our own connections: whether one will only read, so that it need not wait for writers."""
+
+
+MOVED_TO = "persistentq has moved to "
+"""How the error begins with which a database refuses every change after its queue has moved; then comes where to."""
+
+
+def moved_to(text: str) -> str | None:
+    """Return where the queue has moved, as the driver's error tells; None if it tells of something else."""
+    return text.partition(MOVED_TO)[2] or None
 
 
 class Fault(Enum):
@@ -144,6 +154,10 @@ class DialectFacts(ABC):
     @abstractmethod
     def examine(self, engine: Engine, *, thorough: bool) -> list[Check]:
         """Look at the database's health through an engine that only reads; see PersistentQInterface.examine."""
+
+    @abstractmethod
+    def make_gates(self) -> Gates:
+        """Return what closes this database to its producers and consumers while the queue is moved elsewhere."""
 
     @abstractmethod
     def make_doorbell(self, engine: Engine, queues: Collection[str] | None, sight: Sight) -> LocalDoorbell:

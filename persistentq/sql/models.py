@@ -135,11 +135,19 @@ class Base(DeclarativeBase):
 
 
 class SchemaRow(Base):
-    """One row: the version of these tables."""
+    """One row: the version of these tables and, of a queue that is moved elsewhere or from elsewhere, its Standing.
+
+    `other` is the other database, fit to be shown; `mover` the life of the process that moves, the same in both
+    databases; `seen_at` when it last gave a sign.
+    """
 
     __tablename__ = "persistentq_schema"
 
     version_num: Mapped[str] = mapped_column(primary_key=True)
+    standing: Mapped[str | None]
+    other: Mapped[str | None]
+    mover: Mapped[str | None]
+    seen_at: Mapped[datetime | None]
 
 
 def _in(statuses: frozenset[JobStatus]) -> str:

@@ -12,13 +12,14 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DisconnectionError
 
-from persistentq.errors import ConfigurationError, LockTimeout, StorageError, StorageUnavailable
-from persistentq.sql.dialect import READONLY, DialectFacts, Fault, drop_connections_after_fork
+from persistentq.errors import ConfigurationError, LockTimeout, QueueMoved, StorageError, StorageUnavailable
+from persistentq.sql.dialect import READONLY, DialectFacts, Fault, drop_connections_after_fork, moved_to
 from persistentq.sql.doorbell_postgresql import ListeningDoorbell, Notifier
 
 if TYPE_CHECKING:
     from persistentq.insight import Check
     from persistentq.sql.doorbell_sqlite import Sight
+    from persistentq.sql.postgresql_gates import PostgreSQLGates
 
 Made = TypeVar("Made")
 
@@ -124,6 +125,8 @@ class PostgreSQLFacts(DialectFacts):
         # The first line of the server's message: the others may show a row's values.
         reason = " ".join(str((diagnosis and diagnosis.message_primary) or error).split())
         code = getattr(error, "sqlstate", None) or ""
+        if target := moved_to(reason):
+            return QueueMoved(location, target)
         if self.fault(error) is Fault.LOST:
             if any(word in reason for word in REFUSED):
                 return StorageError(location, f"refused the connection: {reason}")
@@ -176,6 +179,12 @@ class PostgreSQLFacts(DialectFacts):
         from persistentq.sql.postgresql_health import look_at
 
         return list(look_at(engine))
+
+    def make_gates(self) -> PostgreSQLGates:
+        # Few processes ever move a queue.
+        from persistentq.sql.postgresql_gates import PostgreSQLGates
+
+        return PostgreSQLGates()
 
     def make_doorbell(
         self,

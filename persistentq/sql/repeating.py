@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from persistentq.clock import Deadline
-from persistentq.errors import StorageUnavailable
+from persistentq.errors import LockTimeout, StorageUnavailable
 from persistentq.interface import PersistentQInterface
 from persistentq.sql.transactions import Transactions
 
@@ -37,7 +37,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 1.0
 def repeating(store: type[Store]) -> type[Store]:
     """Let each call of the contract be made again after a passing fault, for no longer than the lock timeout.
 
-    Nothing changes for databases that have no such fault, and for calls that join the caller's transaction.
+    Databases that have no such fault, and calls that join the caller's transaction, are left as they are, but that a
+    call which waited too long says so if it waited for a queue that is being moved.
     """
     for name in CALLS:
         setattr(store, name, _again(name, getattr(store, name)))
@@ -45,10 +46,7 @@ def repeating(store: type[Store]) -> type[Store]:
 
 
 def _again(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(method)
-    def call(self: Transactions, *args: Any, **kwargs: Any) -> Any:
-        if self._facts.is_local or kwargs.get("session") is not None:
-            return method(self, *args, **kwargs)
+    def repeat(self: Transactions, *args: Any, **kwargs: Any) -> Any:
         args, kwargs = tuple(map(_kept, args)), {key: _kept(value) for key, value in kwargs.items()}
         deadline: Deadline | None = None
         tried = 0
@@ -65,6 +63,17 @@ def _again(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
                     raise
             pause, tried = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**tried), tried + 1
             deadline.pause(pause * random.uniform(0.5, 1.0))
+
+    @wraps(method)
+    def call(self: Transactions, *args: Any, **kwargs: Any) -> Any:
+        is_made_once = self._facts.is_local or kwargs.get("session") is not None
+        try:
+            return method(self, *args, **kwargs) if is_made_once else repeat(self, *args, **kwargs)
+        except LockTimeout as error:
+            # Only now is it worth a look who had the lock.
+            if (moving := self._moving()) is not None:
+                raise moving from error
+            raise
 
     return call
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from threading import Lock
 
 from sqlalchemy import Connection, Engine, insert, inspect, select
 
-from persistentq.errors import DatabaseMissing, SchemaMismatch, StorageError
+from persistentq.errors import DatabaseMissing, QueueIncomplete, QueueMoved, SchemaMismatch, StorageError
 from persistentq.sql.dialect import READONLY, DialectFacts
 from persistentq.sql.journal_models import JournalRow
 from persistentq.sql.models import SchemaRow
@@ -16,6 +17,19 @@ VERSION = "0001"
 """The newest revision: what the models say. Revisions count upwards in four digits, so that they compare as text."""
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+class Standing(StrEnum):
+    """Where a queue stands that is not simply live.
+
+    MOVING: on its way elsewhere, and live until it has arrived. MOVED: it is elsewhere now. INCOMPLETE: a copy of a
+    queue that is live elsewhere.
+    """
+
+    MOVING = "moving"
+    MOVED = "moved"
+    INCOMPLETE = "incomplete"
+
 
 # A revision's `op` is one for the whole process.
 _one_upgrade_at_a_time = Lock()
@@ -36,23 +50,34 @@ def ensure_schema(
     Raises:
         DatabaseMissing: there are none, and `create` is false.
         SchemaMismatch: they are newer than this code, or older on a server.
+        QueueMoved, QueueIncomplete: the queue is live elsewhere.
     """
     with engine.execution_options(**{READONLY: True}).connect() as connection:
-        first = found = _version(connection)
+        first = found = version_of(connection)
+        if found == VERSION:
+            _refuse_what_is_elsewhere(connection, location)
     if found is None and not create:
         raise DatabaseMissing(location)
     if found is None or (found < VERSION and (upgrade or facts.is_local)):
         with facts.schema_change(engine) as connection:
-            _bring_up(connection, location)
-            found = _version(connection)
+            bring_up(connection, location)
+            found = version_of(connection)
     if found != VERSION:
         raise SchemaMismatch(location, str(found), VERSION)
     return first
 
 
-def _bring_up(connection: Connection, location: str) -> None:
+def _refuse_what_is_elsewhere(connection: Connection, location: str) -> None:
+    standing, other = connection.execute(select(SchemaRow.standing, SchemaRow.other)).one()
+    if standing == Standing.MOVED:
+        raise QueueMoved(location, other or "")
+    if standing == Standing.INCOMPLETE:
+        raise QueueIncomplete(location, other or "")
+
+
+def bring_up(connection: Connection, location: str) -> None:
     """Create or upgrade the tables, unless another process has done so since they were looked at."""
-    found = _version(connection)
+    found = version_of(connection)
     if found is None:
         JournalRow.metadata.create_all(connection)
         connection.execute(insert(SchemaRow).values(version_num=VERSION))
@@ -80,7 +105,8 @@ def run_revisions(connection: Connection, location: str, found: str) -> None:
         raise StorageError(location, f"has schema {found!r}, which cannot be upgraded: {error}") from error
 
 
-def _version(connection: Connection) -> str | None:
+def version_of(connection: Connection) -> str | None:
+    """Return the version of the tables; None if there are none."""
     if not inspect(connection).has_table(SchemaRow.__tablename__):
         return None
     return connection.execute(select(SchemaRow.version_num)).scalar_one_or_none()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -12,11 +12,17 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from persistentq.errors import ConfigurationError, InvalidArgument, StorageError, StorageUnavailable
+from persistentq.errors import (
+    ConfigurationError,
+    InvalidArgument,
+    QueueMoving,
+    StorageError,
+    StorageUnavailable,
+)
 from persistentq.sql.dialect import READONLY, DialectFacts, Fault, Progress
 from persistentq.sql.hints import Hints
-from persistentq.sql.models import EPOCH, MICROSECOND, database_now
-from persistentq.sql.schema import ensure_schema
+from persistentq.sql.models import EPOCH, MICROSECOND, SchemaRow, database_now
+from persistentq.sql.schema import Standing, ensure_schema
 from persistentq.sql.sqlite import SQLiteFacts
 
 
@@ -67,12 +73,13 @@ class Transactions:
         self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
         try:
             with self._translated():
-                self.found_schema = ensure_schema(
-                    self._engine, self._facts, self._location, create=create, upgrade=upgrade
-                )
+                self.found_schema = self._ensure_schema(create=create, upgrade=upgrade)
         except BaseException:
             self._engine.dispose()
             raise
+
+    def _ensure_schema(self, *, create: bool, upgrade: bool) -> str | None:
+        return ensure_schema(self._engine, self._facts, self._location, create=create, upgrade=upgrade)
 
     @property
     def location(self) -> str:
@@ -110,7 +117,7 @@ class Transactions:
             if not read_only:
                 self._facts.after_write(self._engine)
 
-    def _clock(self, session: Session) -> datetime:
+    def _clock(self, session: Session | Connection) -> datetime:
         """Return the database's present time."""
         known = self._facts.now_us()
         return (
@@ -162,6 +169,14 @@ class Transactions:
             unknown.is_unknown = True
             return unknown
         return self._facts.explain(self._location, cause)
+
+    def _moving(self) -> QueueMoving | None:
+        """Return the error for a call that had to wait too long, if it waited for a queue that is being moved."""
+        moving = select(SchemaRow.other).where(SchemaRow.standing == Standing.MOVING)
+        with suppress(SQLAlchemyError, StorageError), self._reader.connect() as connection:
+            if target := connection.execute(moving).scalar_one_or_none():
+                return QueueMoving(self._location, target)
+        return None
 
     def _may_pass(self, error: StorageError) -> bool:
         """Return whether the same call may succeed if it is made again at once."""
