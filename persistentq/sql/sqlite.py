@@ -19,12 +19,12 @@ from sqlalchemy.exc import DBAPIError
 from persistentq.clock import Deadline
 from persistentq.errors import (
     DatabaseMissing,
-    InvalidArgument,
     LockTimeout,
+    QueueMoved,
     StorageError,
     StorageUnavailable,
 )
-from persistentq.sql.dialect import READONLY, DialectFacts, drop_connections_after_fork
+from persistentq.sql.dialect import READONLY, DialectFacts, drop_connections_after_fork, moved_to
 from persistentq.sql.doorbell_sqlite import FileDoorbell, Sight
 from persistentq.sql.prepared import Prepared
 from persistentq.sql.sqlite_file import FileIdentity, make_private, named_file, refuse_network
@@ -32,6 +32,7 @@ from persistentq.sql.sqlite_turns import connection_class
 
 if TYPE_CHECKING:
     from persistentq.insight import Check
+    from persistentq.sql.sqlite_gates import SQLiteGates
 
 Made = TypeVar("Made")
 
@@ -115,6 +116,8 @@ class SQLiteFacts(DialectFacts):
 
     def explain(self, location: str, error: BaseException) -> StorageError:
         text = str(error)
+        if target := moved_to(text):
+            return QueueMoved(location, target)
         # "locking protocol": the locks that guard the start of a read were taken every time it tried.
         if "locked" in text or "busy" in text or "locking protocol" in text:
             return LockTimeout(location)
@@ -166,6 +169,12 @@ class SQLiteFacts(DialectFacts):
         is_bundled = choose_driver() is not sqlite3
         return list(look_at(engine, is_bundled=is_bundled, is_guarded=self.joins_only_own, thorough=thorough))
 
+    def make_gates(self) -> SQLiteGates:
+        # Few processes ever move a queue.
+        from persistentq.sql.sqlite_gates import SQLiteGates
+
+        return SQLiteGates()
+
     def make_doorbell(self, engine: Engine, queues: Collection[str] | None, sight: Sight) -> FileDoorbell:
         version = Prepared(text("PRAGMA data_version"), engine.dialect)
         return FileDoorbell(queues, Path(f"{engine.url.database}-wal"), sight, version)
@@ -179,37 +188,6 @@ def checkpoint_guarded(engine: Engine) -> None:
     with engine.begin(), closing(engine.raw_connection()) as second, closing(second.cursor()) as cursor:
         cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
         cursor.fetchall()
-
-
-def backup(engine: Engine, path: Path) -> None:
-    """Copy the queue's database, as it is now, to a new file that only its owner may read, and sync it.
-
-    Everybody may go on writing meanwhile. Every job that was acknowledged before the call is in the copy.
-
-    Raises:
-        InvalidArgument: there is a file at `path` already.
-        StorageUnavailable: the copy cannot be written; nothing is left of it.
-    """
-    if not make_private(path):
-        raise InvalidArgument("path", str(path), "exists already; a backup never overwrites a file")
-    try:
-        with closing(engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
-            cursor.execute("VACUUM INTO ?", (str(path),))
-        _sync(path)
-        _sync(path.parent)
-    except BaseException as error:
-        path.unlink()
-        if isinstance(error, engine.dialect.loaded_dbapi.Error | OSError):
-            raise SQLiteFacts().explain(str(path), error) from error
-        raise
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _prepare(connection: Any, driver: ModuleType, deadline: Deadline, *, guarded: bool) -> None:
@@ -243,6 +221,8 @@ def _readable(stored: bytes) -> str:
 
 def _set_wal(cursor: Any, driver: ModuleType, deadline: Deadline) -> None:
     while True:
+        # Whoever waits here for a restore has the old file open, and would make its log beside the new one.
+        cursor.connection.file.check()
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
             mode = cursor.fetchone()[0]

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import ast
-import os
-import stat
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,15 +12,10 @@ from sqlalchemy.orm import Session
 from persistentq import (
     ConfigurationError,
     DatabaseReplaced,
-    InvalidArgument,
-    JobStatus,
     PersistentQSQLAlchemy,
-    StorageUnavailable,
 )
-from persistentq.clock import Deadline
 from persistentq.sql import sqlite
 from persistentq.sql.dialect import Progress
-from persistentq.sql.sqlite import backup, choose_driver
 from persistentq.sql.sqlite_file import NETWORK_FILE_SYSTEMS, file_system_type, refuse_network
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -178,73 +169,11 @@ def test_nobody_but_sqlite_opens_the_database() -> None:
         "persistentq/program.py": "the null device",
         "persistentq/restarts.py": "how often a consumer has ended soon",
         "persistentq/runtime/child.py": "how much memory the kernel says this process has",
-        "persistentq/sql/sqlite.py": "a finished backup, which no connection has open",
+        "persistentq/sql/backing_up.py": "a finished backup, which no connection has open",
         "persistentq/sql/sqlite_file.py": "a new file, which fails if there is one",
         "persistentq/sql/sqlite_health.py": "what the kernel tells of locks and processes",
     }
     found = {path: calls for package in PACKAGES for path, calls in openers(ROOT / package).items()}
     assert found.keys() == allowed.keys(), found
-    assert found["persistentq/sql/sqlite.py"] == found["persistentq/sql/sqlite_file.py"] == ["os.open"]
+    assert found["persistentq/sql/backing_up.py"] == found["persistentq/sql/sqlite_file.py"] == ["os.open"]
     assert "O_EXCL" in (ROOT / "persistentq/sql/sqlite_file.py").read_text()
-
-
-# --- that copies are whole
-
-
-def test_a_backup_holds_every_job_that_was_acknowledged_before(
-    path: Path, queue: PersistentQSQLAlchemy
-) -> None:
-    """S14: `cp` of a database with a WAL holds none of what is only in the WAL."""
-    acknowledged: set[int] = set()
-    is_over = threading.Event()
-
-    def write() -> None:
-        while not is_over.is_set():
-            acknowledged.add(queue.enqueue("t", {"pad": "x" * 500}).id)
-
-    threads = [threading.Thread(target=write) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    try:
-        assert Deadline(20).wait_for(lambda: len(acknowledged) > 20)
-        for n in range(5):
-            before, copy = set(acknowledged), path.with_name(f"copy-{n}.db")
-            backup(queue.engine, copy)
-            assert stat.S_IMODE(copy.stat().st_mode) == 0o600
-            with closing(choose_driver().connect(copy)) as connection:
-                assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-                held = {id for (id,) in connection.execute("SELECT id FROM persistentq_jobs")}
-            assert before <= held
-            with PersistentQSQLAlchemy(f"sqlite:///{copy}", create=False) as copied:
-                assert copied.count_jobs() == {"default": {JobStatus.PENDING: len(held)}}
-    finally:
-        is_over.set()
-        for thread in threads:
-            thread.join()
-
-
-def test_a_backup_overwrites_nothing(path: Path, queue: PersistentQSQLAlchemy) -> None:
-    queue.enqueue("t")
-    held = path.with_name("held.txt")
-    held.write_text("dear to somebody")
-    for target in (held, path):
-        before = target.read_bytes() if target is held else b""
-        with pytest.raises(InvalidArgument, match="exists already"):
-            backup(queue.engine, target)
-        assert target is path or target.read_bytes() == before
-    assert queue.count_jobs() == {"default": {JobStatus.PENDING: 1}}
-
-
-def test_a_backup_that_fails_leaves_nothing(
-    path: Path, queue: PersistentQSQLAlchemy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(StorageUnavailable, match="cannot be created"):
-        backup(queue.engine, path.parent / "no" / "such" / "copy.db")
-
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device: disk is full")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageUnavailable, match="disk is full"):
-        backup(queue.engine, path.with_name("copy.db"))
-    assert not path.with_name("copy.db").exists()
