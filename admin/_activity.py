@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from persistentq import ActivityBucket, ConsumerInfo, Job, JobStatus, PersistentQInterface, clock
 from persistentq.operations import ago
 from persistentq.operations.attention import Alert
-from persistentq.operations.rates import Rates, Spread, rates
+from persistentq.operations.rates import Rates, Spread
 
 from ._consumers import consumers_table
 from ._rates import COUNTS, numbers
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 INTERVALS_SHOWN = 60
 ALERTS_SHOWN = 5
-SPEED_OF = timedelta(minutes=1)
-"""How fast the queue moves is told of so long, or of one interval if that is longer."""
 _BARS = "·▁▂▃▄▅▆▇█"
 
 
@@ -37,8 +35,8 @@ class Reading:
     Attributes:
         history: What ended in each of the last intervals, the latest last.
         heads: The first job in line of each queue that has one.
-        speed: How fast it moved lately.
-        alerts: What needs a person, the most urgent first; not looked for at each reading.
+        speed: How fast it moved lately. This and the next are not read for each reading.
+        alerts: What needs a person, the most urgent first.
     """
 
     at: datetime
@@ -62,7 +60,9 @@ class Reading:
         return sum(consumer.is_alive for consumer in self.consumers)
 
 
-def read_activity(store: PersistentQInterface, interval: timedelta, alerts: Sequence[Alert]) -> Reading:
+def read_activity(
+    store: PersistentQInterface, interval: timedelta, speed: Rates, alerts: Sequence[Alert]
+) -> Reading:
     """Look at the queue now."""
     by_queue = store.count_jobs()
     ready = [queue for queue, counts in by_queue.items() if counts.get(JobStatus.PENDING)]
@@ -73,7 +73,7 @@ def read_activity(store: PersistentQInterface, interval: timedelta, alerts: Sequ
         history=store.activity(interval * INTERVALS_SHOWN, INTERVALS_SHOWN),
         consumers=store.list_consumers(),
         heads=[job for queue in ready for job in store.get_pending_jobs(queue, limit=1)],
-        speed=rates(store, max(SPEED_OF, interval), 1),
+        speed=speed,
         alerts=alerts,
         at=clock.now(),
     )

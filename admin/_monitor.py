@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import repeat
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Generic, Literal, NoReturn, TypeVar
 
 import typer
 
 from persistentq import StorageUnavailable
 from persistentq.clock import Deadline
 from persistentq.operations import Operator
-from persistentq.operations.attention import Alert
+from persistentq.operations.rates import rates
 
 from ._activity import Reading, activity_line, activity_record, activity_screen, read_activity
 from ._insight import surroundings
@@ -44,11 +44,13 @@ MonitorOutput = Annotated[
     ),
 ]
 Look = Reading | StorageUnavailable
+Value = TypeVar("Value")
 
-ALERTS_EVERY_S = 10.0
-"""What needs attention is looked for as often as this: it reads more than all the rest."""
+ALERTS_EVERY_S, SPEED_EVERY_S = 10.0, 2.0
+"""What reads more than all the rest is read no more often than this."""
 
-ALERTS_OF = timedelta(hours=1)
+ALERTS_OF, SPEED_OF = timedelta(hours=1), timedelta(minutes=1)
+"""How far back they look; the speed over one interval, if that is longer."""
 
 
 def monitor_activity(interval: Interval = 5, count: Count = None, output: MonitorOutput = None) -> int:
@@ -65,17 +67,31 @@ def monitor_activity(interval: Interval = 5, count: Count = None, output: Monito
     return 0 if isinstance(last, Reading) else StorageUnavailable.exit_code
 
 
+class Seldom(Generic[Value]):
+    """A value that is read anew when it is asked for after so many seconds."""
+
+    def __init__(self, read: Callable[[], Value], seconds: float) -> None:
+        self._read, self._seconds = read, seconds
+        self._due = Deadline(0)
+
+    @property
+    def value(self) -> Value:
+        """The value as it was lately."""
+        if self._due.passed:
+            self._value, self._due = self._read(), Deadline(self._seconds)
+        return self._value
+
+
 def _looks(operator: Operator, interval: float, count: int | None) -> Iterator[Look]:
-    due, alerts, around = time.monotonic(), list[Alert](), surroundings(None)
-    looks_out = Deadline(0)
+    due, around, span = time.monotonic(), surroundings(None), timedelta(seconds=interval)
+    alerts = Seldom(lambda: operator.attention(around, window=ALERTS_OF), ALERTS_EVERY_S)
+    speed = Seldom(lambda: rates(operator.queue, max(SPEED_OF, span), 1), SPEED_EVERY_S)
     for _ in repeat(None) if count is None else range(count):
         _wait(due - time.monotonic())
         # Times of a fixed rhythm, so that no span goes unseen; after a long wait for the database a new one begins.
         due = max(due + interval, time.monotonic())
         try:
-            if looks_out.passed:
-                alerts, looks_out = operator.attention(around, window=ALERTS_OF), Deadline(ALERTS_EVERY_S)
-            look: Look = read_activity(operator.queue, timedelta(seconds=interval), alerts)
+            look: Look = read_activity(operator.queue, span, speed.value, alerts.value)
         except StorageUnavailable as error:
             look = error
         yield look
