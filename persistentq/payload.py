@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, cast
 
 from persistentq.errors import PayloadError
@@ -13,6 +13,8 @@ MAX_DEPTH = 64
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _TEXT = frozenset({str})
+_FEW = 16
+"""So few plain values take no bound of their own: their JSON is no more than so many times as long as the longest."""
 _DECODER = json.JSONDecoder()
 _SCAN: Callable[[str, int], tuple[Any, int]] = _DECODER.scan_once  # type: ignore[attr-defined]
 # `_check` bounds the depth, so nothing circular comes to the encoder.
@@ -79,7 +81,7 @@ def _decode(text: str) -> Any:
 
 def _encode(name: str, value: object) -> str:
     try:
-        _check(name, value, 1)
+        _check(name, value, 1, MAX_BYTES)
         text = _ENCODE(value)
         size = len(text.encode("utf-8"))
     except PayloadError:
@@ -96,22 +98,44 @@ def _encode(name: str, value: object) -> str:
     return text
 
 
-def _check(name: str, value: object, depth: int) -> None:
+def _check(name: str, value: object, depth: int, room: int) -> int:
+    """Look at the kinds of what `value` holds; return how many bytes are left of what its JSON may take.
+
+    Lists may hold one another many times over, as the aliases of YAML do, and then a few of them are endless JSON: so
+    the least that each can take is counted, and nothing is encoded that cannot fit.
+    """
     if depth > MAX_DEPTH:
         raise PayloadError(name, "…", f"is nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, dict):
         if _TEXT.issuperset(map(type, value)) and _PLAIN.issuperset(map(type, value.values())):
-            return
-        for key, item in value.items():
-            if not isinstance(key, str):
-                # json.dumps would turn 1 into "1" and the handler would get another key than was enqueued.
-                raise PayloadError(name, key, "is a key that is not a string")
-            if type(item) not in _PLAIN:
-                _check(name, item, depth + 1)
+            if depth == 1 and len(value) <= _FEW:
+                return room
+        else:
+            _check_keys(name, value)
+        room -= sum(map(len, value))
+        items: Collection[object] = value.values()
     elif isinstance(value, list | tuple):
-        for item in value:
-            if type(item) not in _PLAIN:
-                _check(name, item, depth + 1)
+        items = value
+    else:
+        return room
+    # Each takes a letter and what parts it from the next.
+    room -= 2 * len(items)
+    for item in items:
+        kind = type(item)
+        if kind is str:
+            room -= len(cast("str", item))
+        elif kind not in _PLAIN:
+            room = _check(name, item, depth + 1, room)
+    if room < 0:
+        raise PayloadError(name, "…", f"is more than {MAX_BYTES:,} bytes of JSON, which is the limit")
+    return room
+
+
+def _check_keys(name: str, value: dict[Any, object]) -> None:
+    for key in value:
+        if not isinstance(key, str):
+            # json.dumps would turn 1 into "1" and the handler would get another key than was enqueued.
+            raise PayloadError(name, key, "is a key that is not a string")
 
 
 def _holds_nul(value: object) -> bool:

@@ -185,6 +185,16 @@ def test_bad_payloads_are_refused_before_anything_is_written(queue: PersistentQI
     assert queue.count_jobs() == {}
 
 
+def test_lists_that_hold_one_another_many_times_over_are_refused_at_once(queue: PersistentQInterface) -> None:
+    """G7: as JSON, a few of them are endless; the aliases of YAML make such."""
+    value: list[Any] = ["x"]
+    for _ in range(MAX_DEPTH - 2):
+        value = [value, value]
+    with pytest.raises(PayloadError, match="is more than 1,048,576 bytes of JSON"):
+        queue.enqueue("t", {"v": value})
+    assert queue.count_jobs() == {}
+
+
 def test_the_largest_payload_fits(queue: PersistentQInterface) -> None:
     text = "ü" * ((MAX_BYTES - len('{"v":""}')) // 2)
     assert queue.get_job(queue.enqueue("t", {"v": text}).id).args["v"] == text
