@@ -105,6 +105,11 @@ def test_the_others_go_on_with_their_jobs(checkout: Checkout) -> None:
         )
         assert (listed(checkout), running(checkout)) == (names(0, 1), before)
         assert_nothing_to_update(checkout)
+        entries = queue.list_journal().items
+        assert [(entry.verb, entry.details["number"], entry.details["removed"]) for entry in entries] == [
+            ("scale", 2, ["consumer_02", "consumer_03"]),
+            ("scale", 4, []),
+        ]
         goodbyes = {each.id: each.stopped_at is not None for each in queue.list_consumers()}
         assert goodbyes == {
             "consumer_00": False,
