@@ -26,6 +26,7 @@ from ._jobs import list_jobs
 from ._journal import journal, undo
 from ._migrate import migrate
 from ._monitor import monitor_activity
+from ._moving import backup, graduate, restore
 from ._operator import READONLY
 from ._preflight import preflight
 from ._queues import pause, queues, resume
@@ -68,6 +69,9 @@ COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
     (monitor_activity, "monitor-activity --interval 5"),
     (export, "export failed.jsonl --where status:failed"),
     (import_, "import failed.jsonl --again"),
+    (backup, "backup queue.backup"),
+    (restore, "restore queue.backup --dry-run"),
+    (graduate, "graduate postgresql+psycopg://user:password@host/database"),
     (migrate, "migrate"),
     (preflight, "preflight --app shop:tasks"),
     (scale, "scale 6"),

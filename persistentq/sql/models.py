@@ -135,11 +135,7 @@ class Base(DeclarativeBase):
 
 
 class SchemaRow(Base):
-    """One row: the version of these tables and, of a queue that is moved elsewhere or from elsewhere, its Standing.
-
-    `other` is the other database, fit to be shown; `mover` the life of the process that moves, the same in both
-    databases; `seen_at` when it last gave a sign.
-    """
+    """One row: the version of these tables; and, while and after it moves, where the queue stands; see Mark."""
 
     __tablename__ = "persistentq_schema"
 
@@ -156,9 +152,8 @@ def _in(statuses: frozenset[JobStatus]) -> str:
 
 def _of_job() -> MappedColumn[int]:
     """Return the key column of a table whose rows go with their job."""
-    return mapped_column(
-        Int64, ForeignKey("persistentq_jobs.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
-    )
+    job = ForeignKey("persistentq_jobs.id", ondelete="CASCADE")
+    return mapped_column(Int64, job, primary_key=True, autoincrement=False)
 
 
 class PayloadRow(Base):

@@ -27,7 +27,14 @@ SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 class Mark(NamedTuple):
-    """Where a queue stands, as its database says, and whether whoever moves it is still at work; see SchemaRow."""
+    """Where a queue stands, as its database says.
+
+    Attributes:
+        standing: None for one that is simply live.
+        other: The other database, fit to be shown; empty if there is none.
+        mover: The life of the process that moves it, or has moved it, the same in both databases.
+        is_underway: Whether that process is still at work, as far as can be seen.
+    """
 
     standing: Standing | None
     other: str

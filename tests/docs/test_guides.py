@@ -17,6 +17,7 @@ RUN_ON = {
     "executors.md": ["sqlite"],
     "export.md": ["sqlite", "postgresql"],
     "index.md": [],
+    "moving.md": ["sqlite"],
     "operations.md": ["sqlite"],
     "operations-insight.md": ["sqlite", "postgresql"],
     "postgresql.md": ["postgresql"],
