@@ -107,11 +107,10 @@ def _check(name: str, value: object, depth: int, room: int) -> int:
     if depth > MAX_DEPTH:
         raise PayloadError(name, "…", f"is nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, dict):
-        if _TEXT.issuperset(map(type, value)) and _PLAIN.issuperset(map(type, value.values())):
-            if depth == 1 and len(value) <= _FEW:
-                return room
-        else:
+        if not _TEXT.issuperset(map(type, value)):
             _check_keys(name, value)
+        if depth == 1 and len(value) <= _FEW and _PLAIN.issuperset(map(type, value.values())):
+            return room
         room -= sum(map(len, value))
         items: Collection[object] = value.values()
     elif isinstance(value, list | tuple):
@@ -121,10 +120,9 @@ def _check(name: str, value: object, depth: int, room: int) -> int:
     # Each takes a letter and what parts it from the next.
     room -= 2 * len(items)
     for item in items:
-        kind = type(item)
-        if kind is str:
-            room -= len(cast("str", item))
-        elif kind not in _PLAIN:
+        if isinstance(item, str):
+            room -= len(item)
+        elif type(item) not in _PLAIN:
             room = _check(name, item, depth + 1, room)
     if room < 0:
         raise PayloadError(name, "…", f"is more than {MAX_BYTES:,} bytes of JSON, which is the limit")
