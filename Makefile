@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV := .venv/bin
 # For example: make test PYTEST="-n 0 -x tests/contract"
 PYTEST ?= -n 2
+# For example: make chaos FAULTS="--engine sqlite --seed 7"
+FAULTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop test histories check fix docs bench wheel
+.PHONY: help setup run stop test histories chaos chaos-long mutants check fix docs bench wheel
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +30,15 @@ test: setup ## run the whole test suite
 
 histories: setup ## compare two thousand histories on PostgreSQL with the model, too; a quarter of an hour
 	@HISTORIES=2000 $(VENV)/python -m pytest $(PYTEST) tests/property/test_same_as_memory.py
+
+chaos: setup ## kill 500 workers on each engine, and more, and write the figures into docs/reliability.md; a quarter of an hour
+	@$(VENV)/python -m tests.faults --plan c2 --write $(FAULTS)
+
+chaos-long: setup ## the same with 10,000 kills on each engine; a night
+	@$(VENV)/python -m tests.faults --plan c3 --write $(FAULTS)
+
+mutants: setup ## break the library on purpose, in one place at a time, and see that the tests notice
+	@$(VENV)/python -m tests.faults.mutants --write
 
 check: setup ## look at format, lint, types, lock file and spelling; changes nothing
 	@$(VENV)/ruff format --check .

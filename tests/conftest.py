@@ -20,6 +20,13 @@ def postgres_server() -> Iterator[str]:
     if given := os.environ.get("TEST_POSTGRES_URL"):
         yield given
         return
+    with own_server() as url:
+        yield url
+
+
+@contextmanager
+def own_server() -> Iterator[str]:
+    """Start a server, yield its URL, and stop it at the end."""
     with warnings.catch_warnings():
         # Where XDG_RUNTIME_DIR is not set, its import warns that it will use a temporary folder; that is fine.
         warnings.simplefilter("ignore")

@@ -21,6 +21,7 @@ RUN_ON = {
     "operations.md": ["sqlite"],
     "operations-insight.md": ["sqlite", "postgresql"],
     "postgresql.md": ["postgresql"],
+    "reliability.md": [],
     "schedules.md": ["sqlite", "postgresql"],
     "sqlite.md": ["sqlite"],
     "supervision.md": ["sqlite"],

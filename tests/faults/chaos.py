@@ -1,0 +1,329 @@
+"""A run: workers are born, struck where they were told to be or killed wherever they are, and others replace them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter, deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from persistentq.clock import Deadline
+from tests.faults.failpoints import Act, places
+from tests.faults.ledger import Entry, Ledger, Reader
+from tests.faults.outside import Outside
+from tests.faults.plans import Fate, Plan, deal
+from tests.faults.scene import Scene
+from tests.faults.weather import Weather
+from tests.faults.working import DRAIN_S, Order
+from tests.faults.zygote import End, Zygote
+
+STEP_S = 0.015
+STRUCK_WITHIN_S = 3.0
+ANYWHERE_S = (0.03, 0.5)
+FROZEN_AT_ONCE = 6
+OVERTAKEN_WITHIN, INSIDE_S = 2.5, (0.2, 0.8)
+RETURN_S = 0.4
+FREE_S = 1.0
+LEAVE_S = DRAIN_S + 12
+CALM_S = 60
+LOCKS, WRITE_LOCK = Path("/proc/locks"), ["120", "120"]
+"""The byte of the -shm file whose lock is the writer's (sqlite.org/walformat.html)."""
+HELD_BY = "SELECT id, attempt FROM persistentq_jobs WHERE status = 'processing' AND consumer = '{}'"
+UNFINISHED = "SELECT count(*) FROM persistentq_jobs WHERE status IN ('scheduled', 'pending', 'processing')"
+
+
+@dataclass(eq=False)
+class Life:
+    """One worker process, and what is to become of it.
+
+    Attributes:
+        due: When something is done to it, whatever it does itself.
+        held: Once it is frozen as a zombie: the jobs that it held, and at which attempt.
+        is_struck: It has reached its place.
+        is_inside: It is frozen in a transaction.
+        is_killed: It was killed from outside.
+        is_free: Nothing is to happen to it.
+        leaves: It was told to stop, and must do so in good order.
+    """
+
+    pid: int
+    order: Order
+    slot: int
+    due: Deadline
+    held: dict[int, int] = field(default_factory=dict)
+    is_struck: bool = False
+    is_frozen: bool = False
+    is_inside: bool = False
+    is_overtaken: bool = False
+    is_killed: bool = False
+    is_free: bool = False
+    leaves: bool = False
+
+    @property
+    def act(self) -> Act | None:
+        return None if self.order.armed is None else self.order.armed.act
+
+    @property
+    def has_place(self) -> bool:
+        """Whether nobody has to work in its stead."""
+        return not (self.is_frozen or self.is_struck or self.leaves)
+
+
+@dataclass
+class Done:
+    """What was done, by name and place, and what nobody expected.
+
+    Attributes:
+        kills: SIGKILLs by place; "anywhere" is wherever the worker happened to be.
+        acts: Everything else.
+        surprises: Workers that ended by themselves, or did not end.
+        largest_log: Of SQLite's log, in bytes.
+    """
+
+    kills: Counter[str] = field(default_factory=Counter)
+    acts: Counter[str] = field(default_factory=Counter)
+    surprises: list[str] = field(default_factory=list)
+    largest_log: int = 0
+
+
+class Chaos:
+    """Does to the workers of a scene what a plan says, and lets them finish in peace after that."""
+
+    def __init__(self, scene: Scene, plan: Plan, zygote: Zygote, eyes: Outside, weather: Weather) -> None:
+        self._scene, self._plan, self._zygote, self._eyes = scene, plan, zygote, eyes
+        self._weather, self._diary = weather, Ledger(scene.folder)
+        self._chance = Random(scene.seed)
+        self.ledger, self.done = Reader(scene.folder), Done()
+        self._lives: dict[int, Life] = {}
+        self._known = places(scene.engine)
+        self._acked, self._births, self._is_calm = 0, 0, False
+        self._poisoned: set[int] = set()
+        self._fates: dict[str, deque[Fate]] = {
+            role: deque(deal(plan, scene.engine, role, self._chance)) for role in ("consumer", "producer")
+        }
+        self._slots = {"consumer": plan.consumers, "producer": plan.producers}
+        self._limit = Deadline(plan.minutes * 60)
+
+    def run(self) -> None:
+        """Do all of it."""
+        while not self._is_over():
+            if self._limit.passed:
+                self.done.surprises.append(f"the plan took longer than {self._plan.minutes:g} minutes")
+                break
+            self._step()
+        self._weather.end()
+        self._calm()
+
+    def _is_over(self) -> bool:
+        return not (
+            any(self._fates.values())
+            or any(life.order.armed or life.is_frozen for life in self._lives.values())
+            or self._acked < self._plan.jobs
+            or not self._weather.is_over
+        )
+
+    def _step(self) -> None:
+        self._look()
+        for life in list(self._lives.values()):
+            if life.is_frozen and life.held:
+                self._see_overtaken(life)
+            if life.due.passed:
+                self._do_what_is_due(life)
+        for role, number in self._slots.items():
+            self._fill(role, number)
+        self._weather.step(self.done.acts)
+        Deadline(1).pause(STEP_S)
+
+    def _look(self) -> None:
+        """See who is gone, and what the others wrote meanwhile."""
+        # In this order: what a worker wrote before its end is known when its end is.
+        ends = self._zygote.ends()
+        for entry in self.ledger.look():
+            if entry.what == "struck":
+                self._note_strike(entry)
+            elif entry.what == "poisoned":
+                self._poisoned.add(entry.pid)
+            elif entry.what == "acked":
+                self._acked += len(entry.facts[0])
+        for end in ends:
+            self._note_end(end)
+        with suppress(OSError):
+            log = self._scene.file.with_name("queue.db-wal").stat().st_size
+            self.done.largest_log = max(self.done.largest_log, log)
+
+    # --- births
+
+    def _fill(self, role: str, number: int) -> None:
+        taken = {life.slot for life in self._lives.values() if life.order.role == role and life.has_place}
+        for slot in range(number):
+            if slot not in taken:
+                self._bear(role, slot)
+
+    def _bear(self, role: str, slot: int) -> None:
+        drawn = self._draw(role)
+        armed = drawn[0] if drawn else None
+        if armed is not None and not armed.place.startswith("drain"):
+            due = Deadline(STRUCK_WITHIN_S)
+        else:
+            due = Deadline(self._chance.uniform(*ANYWHERE_S) if drawn else FREE_S)
+        self._births += 1
+        name = f"{role[0]}{slot}"
+        if any(life.order.name == name for life in self._lives.values()):
+            name = f"{name}-{self._births}"
+        rate = self._plan.rate / self._plan.producers
+        order = Order(role, name, self._births, rate if role == "producer" else 0.0, armed)
+        life = Life(self._zygote.bear(order), order, slot, due, is_free=not drawn)
+        self._diary.note("bore", name, life.pid, drawn)
+        self._lives[life.pid] = life
+
+    def _draw(self, role: str) -> list[Fate]:
+        """Return the next fate; none if only such are left as must wait until fewer are frozen."""
+        fates = self._fates[role]
+        for _ in range(len(fates)):
+            fate = fates.popleft()
+            if fate is None or fate.act is not Act.STOP or self._frozen() < FROZEN_AT_ONCE:
+                return [fate]
+            fates.append(fate)
+        return []
+
+    def _frozen(self) -> int:
+        return sum(life.act is Act.STOP for life in self._lives.values())
+
+    # --- what becomes of them
+
+    def _note_strike(self, entry: Entry) -> None:
+        life = self._lives.get(entry.pid)
+        if life is None:
+            return
+        place, act = entry.facts
+        life.is_struck = True
+        if act == Act.STOP:
+            self._note_stop(life, self._known[place].is_inside)
+        elif act != Act.KILL:
+            self.done.acts["failures"] += 1
+            life.due = Deadline(LEAVE_S if life.leaves else RETURN_S)
+
+    def _note_stop(self, life: Life, is_inside: bool) -> None:
+        life.is_frozen, life.is_inside = True, is_inside
+        if is_inside:
+            life.due = Deadline(self._chance.uniform(*INSIDE_S))
+            return
+        life.held = dict(self._eyes.rows(HELD_BY.format(life.order.name)))
+        if not life.held:
+            life.due = Deadline(0)
+        elif holds_write_lock(life.pid):
+            # Chance stopped its other thread there, and nobody can overtake it.
+            life.due = Deadline(self._chance.uniform(*INSIDE_S))
+        else:
+            life.due = Deadline(OVERTAKEN_WITHIN * self._scene.lease)
+
+    def _see_overtaken(self, life: Life) -> None:
+        ids = ", ".join(map(str, life.held))
+        now = self._eyes.rows(f"SELECT id, attempt FROM persistentq_jobs WHERE id IN ({ids})")
+        if any(attempt > life.held[job] for job, attempt in now):
+            # Another is at work on it, just now.
+            life.is_overtaken = True
+            self._thaw(life)
+
+    def _thaw(self, life: Life) -> None:
+        self._send(life, signal.SIGCONT)
+        self._diary.note("thawed", life.order.name, life.held, life.is_overtaken)
+        life.is_frozen = False
+        life.due = Deadline(LEAVE_S if life.leaves else RETURN_S)
+        if life.is_inside:
+            self.done.acts["stops inside a transaction"] += 1
+        elif life.is_overtaken:
+            self.done.acts["zombies"] += 1
+        else:
+            # Nobody had reason or time to take its jobs.
+            self._leave_to_another(life)
+
+    def _do_what_is_due(self, life: Life) -> None:
+        armed = life.order.armed
+        if life.is_frozen:
+            self._end_stop(life)
+        elif life.leaves:
+            self.done.surprises.append(f"{life.order.name} ({life.pid}) did not stop within {LEAVE_S:g} s")
+            self._kill(life)
+        elif life.is_free:
+            life.due = Deadline(FREE_S)
+            if self._fates[life.order.role]:
+                self._dismiss(life)
+        elif armed is None or (armed.act is Act.KILL and not armed.place.startswith("drain")):
+            self._kill(life)
+        else:
+            self._dismiss(life)
+
+    def _end_stop(self, life: Life) -> None:
+        if life.is_inside and self._chance.random() < 0.5:
+            self.done.acts["stops inside a transaction"] += 1
+            self._kill(life)
+        else:
+            self._thaw(life)
+
+    def _leave_to_another(self, life: Life) -> None:
+        if not self._is_calm:
+            self._fates[life.order.role].append(life.order.armed)
+
+    def _dismiss(self, life: Life) -> None:
+        self._send(life, signal.SIGTERM)
+        self._diary.note("dismissed", life.order.name, life.pid)
+        life.leaves, life.due = True, Deadline(LEAVE_S)
+
+    def _kill(self, life: Life) -> None:
+        self._send(life, signal.SIGKILL)
+        self._diary.note("killed", life.order.name, life.pid)
+        life.is_killed, life.due = True, Deadline(LEAVE_S)
+
+    def _send(self, life: Life, number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(life.pid, number)
+
+    def _note_end(self, end: End) -> None:
+        life = self._lives.pop(end.pid)
+        self._diary.note("buried", life.order.name, end.pid, end.code)
+        if not (life.is_free or life.is_struck or life.is_killed):
+            self._leave_to_another(life)
+        if end.pid in self._poisoned:
+            self.done.acts["deaths by poison"] += 1
+        elif life.is_killed:
+            self.done.kills["anywhere"] += 1
+        elif life.is_struck and life.act is Act.KILL and life.order.armed is not None:
+            self.done.kills[life.order.armed.place] += 1
+        elif life.leaves and end.code == 0:
+            self.done.acts["stops in good order"] += 1
+        else:
+            self.done.surprises.append(f"{life.order.name} ({end.pid}) ended by itself with {end.code}")
+
+    # --- the end
+
+    def _calm(self) -> None:
+        """Let producers stop and two consumers finish what is left, undisturbed."""
+        self._is_calm, self._slots = True, {"consumer": 2, "producer": 0}
+        for fates in self._fates.values():
+            fates.clear()
+        for life in self._lives.values():
+            if life.is_frozen:
+                self._thaw(life)
+            if life.order.role == "producer" or life.order.armed is not None or life.slot >= 2:
+                self._dismiss(life)
+        limit = Deadline(CALM_S)
+        while self._eyes.value(UNFINISHED) or any(life.leaves for life in self._lives.values()):
+            self._step()
+            if limit.passed:
+                self.done.surprises.append(f"not everything was finished within {CALM_S} s")
+                break
+        self._slots["consumer"] = 0
+        for life in self._lives.values():
+            self._dismiss(life)
+        while self._lives:
+            self._step()
+
+
+def holds_write_lock(pid: int) -> bool:
+    """Return whether the process keeps everybody from writing to a SQLite database."""
+    locks = [line.split() for line in LOCKS.read_text().splitlines()]
+    return any(words[3:5] + words[6:] == ["WRITE", str(pid), *WRITE_LOCK] for words in locks)
