@@ -91,6 +91,9 @@ class Site:
         named = ["--consumer-id", name] if name else []
         return self._start("consumer.consumer", *arguments, *named, **environment)
 
+    def admin(self, *arguments: str) -> Program:
+        return self._start("admin.admin", *arguments)
+
     def _start(self, module: str, *arguments: str, **more: str) -> Program:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
         program = Program(
