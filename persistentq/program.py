@@ -105,7 +105,7 @@ def log_in_force() -> tuple[str, str] | None:
 
 
 def print_error(error: PersistentQError) -> None:
-    """Print one of our errors on stderr: `error: …`, and `hint: …` if there is a remedy."""
-    sys.stderr.write(f"error: {error.summary}\n")
+    """Print one of our errors on stderr: `error: …`, and `hint: …` if there is a remedy; neither steers a terminal."""
+    sys.stderr.write(f"error: {safe(error.summary)}\n")
     if error.hint:
-        sys.stderr.write(f"hint: {error.hint}\n")
+        sys.stderr.write(f"hint: {safe(error.hint)}\n")

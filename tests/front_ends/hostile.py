@@ -88,7 +88,7 @@ def hostile_texts() -> list[str]:
     chance = random.Random(1)
     short = [text for text in single if len(text) < 100]
     mixed = {"".join(chance.choices(short, k=chance.randint(2, 5))) for _ in range(NUMBER)}
-    return [*single, *sorted(mixed - set(single))][:NUMBER]
+    return list(dict.fromkeys([*single, *sorted(mixed)]))[:NUMBER]
 
 
-ONE_OF_EACH = [group[0] for group in GROUPS]
+MIXED = "".join(group[0] for group in GROUPS if group not in (SIZES, UNSTORABLE))
