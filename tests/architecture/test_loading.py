@@ -72,6 +72,16 @@ def test_the_command_line_loads_what_speaks_http_only_to_scale(tmp_path: Path) -
     assert loaded("import admin.admin", tmp_path, ["http.client", "xmlrpc.client", "ssl"]) == []
 
 
+def test_an_export_loads_what_writes_parquet_only_for_parquet(tmp_path: Path) -> None:
+    code = (
+        "import persistentq\nfrom admin.admin import main\npersistentq.open_queue().close()\n"
+        "assert main(['export', 'jobs.csv', '--all', '--force']) == 0"
+    )
+    quiet = f"import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()):\n    exec({code!r})"
+    assert loaded(quiet, tmp_path, ["pandas", "pyarrow", "rich"]) == []
+    assert loaded(quiet.replace("jobs.csv", "jobs.parquet"), tmp_path, ["pandas", "pyarrow"]) == ["pyarrow"]
+
+
 def test_every_public_name_is_there_however_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(vars(persistentq), "PersistentQSQLAlchemy", raising=False)
     assert set(persistentq.__all__) <= set(dir(persistentq))
