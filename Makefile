@@ -8,7 +8,7 @@ PYTEST ?= -n 2
 FAULTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop test histories chaos chaos-long mutants check fix docs bench wheel
+.PHONY: help setup run stop test histories chaos chaos-long power soak mutants check fix docs bench wheel
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,14 @@ chaos: setup ## kill 500 workers on each engine, and more, and write the figures
 
 chaos-long: setup ## the same with 10,000 kills on each engine; a night
 	@$(VENV)/python -m tests.faults --plan c3 --write $(FAULTS)
+
+power: setup ## cut the power under a SQLite queue 100 times, and storm it with checkpoints; some minutes
+	@$(VENV)/python -m tests.faults.power --write $(FAULTS)
+	@$(VENV)/python -m tests.faults.wal --library system --write
+	@$(VENV)/python -m tests.faults.wal --library safe --write
+
+soak: setup ## let a queue work for half an hour, with long readers and backups, and see that nothing grows
+	@$(VENV)/python -m tests.faults.soak --write $(FAULTS)
 
 mutants: setup ## break the library on purpose, in one place at a time, and see that the tests notice
 	@$(VENV)/python -m tests.faults.mutants --write

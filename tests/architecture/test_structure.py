@@ -164,14 +164,15 @@ def _length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def test_nothing_is_pickled_evaluated_or_imported_by_a_name_from_the_database() -> None:
-    assert breaches(ALL, "pickle", "marshal", "shelve", "dill") == []
+    assert breaches(ALL, "pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml") == []
+    assert breaches(ALL, "multiprocessing", "runpy", "code", "pkgutil") == []
     called = {
         node.func.id
         for path in ALL
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
-    assert not called & {"eval", "exec"}
+    assert not called & {"eval", "exec", "compile", "__import__"}
     importers = {
         str(path.relative_to(ROOT)) for path in ALL for name in imported(path) if name.startswith("importlib")
     }

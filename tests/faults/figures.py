@@ -14,6 +14,7 @@ from tests.faults.checking import Evidence
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
 HEAD = "| plan | database | date | seed | jobs | kills | places | zombies | words refused | other faults |"
+OTHERS = "| run | with | date | seed | how much |"
 
 
 def versions() -> str:
@@ -94,16 +95,32 @@ class Figures:
 
 def write_row(figures: Figures, page: Path = PAGE) -> None:
     """Put the row of a run in which everything held into the table, in the place of the same plan and database."""
+    _put(HEAD, figures.row(), page)
+
+
+def write_other(run: str, using: str, seed: int | None, amount: str, page: Path = PAGE) -> None:
+    """Put a run of another kind, in which everything held too, into the table of those.
+
+    Args:
+        run: What was done; with `using`, what it was done to, it names the row.
+        seed: None where nothing is decided by chance.
+        amount: How much of it there was.
+    """
+    cells = (run, using, f"{now():%Y-%m-%d}", "none" if seed is None else seed, amount)
+    _put(OTHERS, f"| {' | '.join(map(str, cells))} |", page)
+
+
+def _put(head: str, row: str, page: Path) -> None:
+    """Put a row below that head, in the place of the one whose first two cells are the same."""
     text = page.read_text(encoding="utf-8")
-    before, head, rest = text.partition(HEAD)
+    before, head, rest = text.partition(head)
     rule, _, rows = rest.lstrip("\n").partition("\n")
     kept, rows_end = [], 0
     for line in rows.splitlines(keepends=True):
         if not line.startswith("|"):
             break
         rows_end += len(line)
-        cells = [cell.strip() for cell in line.split("|")]
-        if cells[1:3] != [figures.plan, figures.database]:
+        if line.split("|")[1:3] != row.split("|")[1:3]:
             kept.append(line.rstrip("\n"))
-    table = sorted([*kept, figures.row()])
+    table = sorted([*kept, row])
     page.write_text("\n".join([before + head, rule, *table, rows[rows_end:]]), encoding="utf-8")

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from sqlalchemy import text
 from persistentq import PersistentQSQLAlchemy
 from persistentq.clock import Deadline
 from persistentq.sql.sqlite import choose_driver
+from tests.faults.figures import write_other
 from tests.faults.power_writer import Order
 from tests.process.programs import ROOT
 
@@ -309,10 +311,10 @@ def main() -> int:
     )
     parser.add_argument("--cuts", type=int, default=100)
     parser.add_argument("--seed", type=int, default=Random().randrange(2**32))
+    parser.add_argument("--write", action="store_true", help="write the figures into docs/reliability.md")
     given = parser.parse_args()
-    import sqlite3
-
-    print(f"seed {given.seed} · SQLite {choose_driver().sqlite_version}, system's {sqlite3.sqlite_version}")
+    using = f"SQLite {choose_driver().sqlite_version} and {sqlite3.sqlite_version}"
+    print(f"seed {given.seed}, {using}")
     lost, bad = 0, 0
     with tempfile.TemporaryDirectory(prefix="persistentq-power-") as name:
         folder = Path(name)
@@ -323,9 +325,10 @@ def main() -> int:
                 if verdict != NOTHING:
                     bad += 1
                     print(f"cut {number}: {verdict}")
-            print(
-                f"{given.cuts} power cuts, {cutting.acknowledged:,} acknowledged, {lost} lost, {bad} bad cuts"
-            )
+    amount = f"{given.cuts} cuts, {cutting.acknowledged:,} acknowledged"
+    print(f"{amount}, {lost} lost, {bad} bad cuts")
+    if given.write and not bad:
+        write_other("power cuts", using, given.seed, amount)
     return 1 if bad else 0
 
 

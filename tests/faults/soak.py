@@ -24,6 +24,7 @@ from persistentq.clock import Deadline
 from persistentq.insight import Grade
 from persistentq.sql.sqlite import CHECKPOINT_AT, WAL_LIMIT, choose_driver
 from persistentq.sql.sqlite_health import check_log
+from tests.faults.figures import write_other
 from tests.process.programs import Program, Site
 
 CONSUMERS = 2
@@ -248,11 +249,15 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--write", action="store_true", help="write the figures into docs/reliability.md")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="persistentq-soak-") as name:
         soak = Soak(Path(name), given.minutes * 60, period=60)
         soak.run()
     print(soak.told(), *soak.complaints, sep="\n")
+    if given.write and not soak.complaints:
+        amount = f"{given.minutes:g} minutes, {soak.done:,} jobs done and deleted, {soak.backups} backups"
+        write_other("soak", f"SQLite {choose_driver().sqlite_version}", None, amount)
     return 1 if soak.complaints else 0
 
 

@@ -19,7 +19,8 @@ from sqlalchemy.exc import DatabaseError
 
 from persistentq import PersistentQError, PersistentQSQLAlchemy
 from persistentq.clock import Deadline
-from persistentq.sql.sqlite import choose_driver
+from persistentq.sql.sqlite import choose_driver, is_safe
+from tests.faults.figures import write_other
 from tests.faults.power import AT_ONCE, Ledger, Nursery, Verdict, nursery
 from tests.faults.power_writer import Order
 
@@ -71,16 +72,22 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--library", choices=["safe", "system"], default="system")
     parser.add_argument("--unguarded", action="store_true")
+    parser.add_argument("--write", action="store_true", help="write the figures into docs/reliability.md")
     given = parser.parse_args()
-    version = sqlite3.sqlite_version if given.library == "system" else choose_driver().sqlite_version
+    driver = sqlite3 if given.library == "system" else choose_driver()
     with tempfile.TemporaryDirectory(prefix="persistentq-wal-") as name, nursery(may_fail=True) as writers:
         acknowledged, verdict = storm(
             writers, Path(name), given.seconds, given.library, guarded=not given.unguarded
         )
-    guard = "without the guard" if given.unguarded else "with the guard where it is needed"
-    print(f"SQLite {version}, {guard}: {acknowledged:,} acknowledged, {len(verdict.lost)} lost")
-    print(f"damage: {verdict.damage or 'none'}")
-    return 1 if verdict.lost or verdict.damage else 0
+    held = not verdict.lost and not verdict.damage
+    using = f"SQLite {driver.sqlite_version}"
+    if not is_safe(driver.sqlite_version_info):
+        using += ", without the guard" if given.unguarded else ", under the guard"
+    amount = f"{given.seconds:g} s, {acknowledged:,} acknowledged"
+    print(f"{using}: {amount}, {len(verdict.lost)} lost, damage: {verdict.damage or 'none'}")
+    if given.write and held and not given.unguarded:
+        write_other("storm of checkpoints", using, None, amount)
+    return 0 if held else 1
 
 
 if __name__ == "__main__":
