@@ -5,21 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from persistentq import Job, JobStatus, PersistentQError, PersistentQInterface, open_queue
+from persistentq import Job, PersistentQError, PersistentQInterface, open_queue
 from persistentq.operations import safe
 from persistentq.query import EVERY_JOB, All, Comparison, Term
-from persistentq.query.fields import FIELDS, PATHS
-
-Offer = tuple[str, str]
-"""A word, and what it is."""
+from persistentq.query.completing import Offer, complete
 
 SHOWN = 50
 RECENT = 200
 """Names are looked for in so many of the newest jobs: no answer may take long, whatever the queue holds."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.:@+/-]+")
-_LAST_TERM = re.compile(r"(?P<before>(?:.*[\s(])?-?)(?P<term>[^\s()]*)", re.DOTALL)
-_FIELD = re.compile(r"[a-z]+(?:[:<>]=?|\.)")
 
 
 def job_ids(incomplete: str) -> list[Offer]:
@@ -62,29 +57,12 @@ def schedule_names(incomplete: str) -> list[Offer]:
 
 def query_terms(incomplete: str) -> list[Offer]:
     """Offer what may follow in a query: a field, or a value of one whose values are known."""
-    found = _LAST_TERM.fullmatch(incomplete)
-    if found is None:
-        return []
-    field, colon, value = found["term"].partition(":")
-    if not colon:
-        offers = [(word, text) for word, text in _fields() if word.startswith(field)]
-    elif field == "status":
-        offers = [(f"status:{status}", "") for status in JobStatus if status.startswith(value)]
-    else:
-        names = _VALUES.get(field)
-        offers = [] if names is None else [(f"{field}:{word}", text) for word, text in names(value)]
-    return [(found["before"] + word, text) for word, text in offers]
+    return complete(incomplete, _values)
 
 
-_VALUES = {"queue": queue_names, "task": task_names, "consumer": consumer_names}
-
-
-def _fields() -> Iterator[Offer]:
-    for field in FIELDS.values():
-        if begins := _FIELD.match(field.example):
-            yield begins[0], field.help
-    for name, field in PATHS.items():
-        yield f"{name}.", field.help
+def _values(field: str, incomplete: str) -> list[Offer]:
+    names = {"queue": queue_names, "task": task_names, "consumer": consumer_names}.get(field)
+    return [] if names is None else names(incomplete)
 
 
 def _beginning(incomplete: str, read: Callable[[PersistentQInterface], Iterable[Offer]]) -> list[Offer]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from persistentq import InvalidArgument, Job, JobStatus
 from persistentq.errors import InvalidQuery
 from persistentq.query import EVERY_JOB, All, Comparison, Either, Not, Query, Term, matches, parse, unparse
+from persistentq.query.completing import complete
 from persistentq.query.fields import FIELDS, PATHS
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -209,3 +210,22 @@ def parsed(text: str) -> tuple[Query | None, InvalidQuery | None]:
         return parse(text), None
     except InvalidQuery as error:
         return None, error
+
+
+def known_names(field: str, value: str) -> list[tuple[str, str]]:
+    return [("mail", "3 jobs")] if field == "queue" and "mail".startswith(value) else []
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("sta", ["status:", "started>="]),
+        ("task:a -status:fa", ["task:a -status:failed"]),
+        ("(queue:m", ["(queue:mail"]),
+        ("queue:x", []),
+        ('error:"timed o', []),
+        ("ar", ["args."]),
+    ],
+)
+def test_what_may_follow_is_offered(typed: str, offered: list[str]) -> None:
+    assert [word for word, _ in complete(typed, known_names)] == offered
