@@ -17,6 +17,7 @@ from ._options import Headers, JobOutput, QueueName, Statuses
 from ._records import job_record
 from ._render import Listing, print_listing, to_json
 from ._screen import cell, new_table, status_text
+from ._selection import Where
 from ._terminal import hint
 
 if TYPE_CHECKING:
@@ -62,13 +63,16 @@ def list_jobs(  # noqa: PLR0913 - one for each option of the command
     queue: QueueName = None,
     task: Task = None,
     consumer: ConsumerId = None,
+    where: Where = None,
     limit: Limit = 100,
     after: After = None,
     output: JobOutput = None,
     no_headers: Headers = False,
 ) -> None:
-    """List jobs, newest first."""
-    filters = {"status": status or None, "queue": queue, "task": task, "consumer": consumer}
+    """List jobs, newest first. With several filters, those that match all of them."""
+    filters: dict[str, Any] = {"status": status or None, "queue": queue, "task": task, "consumer": consumer}
+    if where is not None:
+        filters["where"] = where
     with operating() as operator:
         page = _read(operator, filters, limit, after)
         if not page.items:
@@ -83,17 +87,24 @@ def list_jobs(  # noqa: PLR0913 - one for each option of the command
         headers=not no_headers,
     )
     if page.next and output != "json":
+        if page.scanned and len(page) < limit:
+            hint(f"no index knows all of this: {page.scanned:,} jobs were looked at, and there are more")
         hint(f"there are more jobs; --after {page.next} shows the next ones")
 
 
 def _read(operator: Operator, filters: Mapping[str, Any], limit: int, after: str | None) -> Page:
     jobs: list[Job] = []
+    scanned: int | None = None
     while True:
-        page = operator.list_jobs(**filters, limit=min(limit - len(jobs), _LONGEST_PAGE), after=after)
+        asked = min(limit - len(jobs), _LONGEST_PAGE)
+        page = operator.list_jobs(**filters, limit=asked, after=after)
         jobs += page.items
         after = page.next
-        if after is None or len(jobs) == limit:
-            return Page(tuple(jobs), after)
+        if page.scanned is not None:
+            scanned = (scanned or 0) + page.scanned
+        # A short page with others behind it has looked at as many as one call may.
+        if after is None or len(jobs) == limit or len(page) < asked:
+            return Page(tuple(jobs), after, scanned)
 
 
 def _why_empty(store: PersistentQInterface, filters: Mapping[str, Any]) -> str:

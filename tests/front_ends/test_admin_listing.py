@@ -324,3 +324,27 @@ def test_stats_of_an_empty_queue(store: PersistentQInterface) -> None:
     code, out, err = run("stats", "--output", "json")
     assert (code, out) == (0, '{"schema": 1, "items": [], "next": null}\n')
     assert err.startswith("hint: there is no job in ")
+
+
+def test_jobs_are_found_by_a_query(six: dict[str, int]) -> None:
+    assert listed("--where", "status:failed OR queue:mail") == [six["scheduled"], six["failed"]]
+    assert listed("--where", "task:file.*", "--status", "done") == [six["done"]]
+    assert listed("--where", "args.path:/files/failed") == [six["failed"]]
+    code, out, err = run("list-jobs", "--where", "task:nothing")
+    assert (code, out) == (0, "")
+    assert "none of the 6 jobs in" in err
+    assert err.strip().endswith("matches --where task:nothing")
+    code, out, err = run("list-jobs", "--where", "statu:done")
+    assert (code, out) == (2, "")
+    assert "did you mean 'status'?" in err
+
+
+def test_a_query_that_no_index_knows_says_how_far_it_looked(
+    six: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("persistentq.sql.finding.SCAN", 3)
+    code, out, err = run("list-jobs", "--where", "args.path:/files/done", "-o", "ids")
+    assert (code, out) == (0, "")
+    assert "no index knows all of this: 3 jobs were looked at, and there are more\n" in err
+    cursor = err.split("--after ")[1].split()[0]
+    assert listed("--where", "args.path:/files/done", "--after", cursor) == [six["done"]]
