@@ -163,7 +163,10 @@ def test_nobody_but_sqlite_opens_the_database() -> None:
     allowed = {
         "persistentq/job_files.py": "the producer's files",
         "persistentq/life.py": "what the kernel tells of processes",
+        "persistentq/operations/formats.py": "files of jobs, to be read",
+        "persistentq/operations/importing.py": "files of jobs, to be read",
         "persistentq/operations/job_files.py": "the producer's files",
+        "persistentq/operations/new_file.py": "a new file of jobs",
         "persistentq/operations/scale.py": "Supervisor's configuration",
         "persistentq/operations/surroundings.py": "the dashboard's settings, and what the kernel tells of processes",
         "persistentq/program.py": "the null device",
