@@ -189,11 +189,7 @@ def _check_line(check: Check) -> Text:
 
 def surroundings(supervisor: Path | None) -> Surroundings:
     """Return where to look on this machine."""
-    root = Path(__file__).resolve().parent.parent
-    # In the wheel the programs lie inside the package, where nobody else's can be meant.
-    checkout = root if (root / "persistentq" / "__init__.py").is_file() else None
-    conf = supervisor or (checkout and checkout / "supervisor" / "supervisord.conf")
-    return Surroundings(load_settings().env_file, conf, checkout)
+    return Surroundings.here(load_settings().env_file, supervisor)
 
 
 def _opened() -> AbstractContextManager[PersistentQInterface | PersistentQError]:

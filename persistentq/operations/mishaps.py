@@ -14,9 +14,12 @@ from typing import NamedTuple
 from persistentq.insight import Mishap, Mishaps
 from persistentq.interface import PersistentQInterface
 from persistentq.job import Outcome
+from persistentq.query import All, Comparison, Term, unparse
+from persistentq.redaction import REDACTED
 
 DAY = timedelta(days=1)
 SAMPLE = 5
+LONGEST_SAID = 200
 POISON = 2
 """A job whose worker died so often may well be the cause."""
 
@@ -61,6 +64,18 @@ class FailureGroup:
     attempts: int = 0
     jobs: int = 0
     job_ids: list[int] = field(default_factory=list)
+
+    @property
+    def query(self) -> str:
+        """What means its jobs that are still failed, in the query language: by the task, and the error but for numbers.
+
+        Of another failure of the task that says the same, it means the jobs too.
+        """
+        said = max(_NUMBER.split(self.error.partition("\n")[0]), key=len).strip()[:LONGEST_SAID]
+        terms = [Term("status", Comparison.IS, "failed"), Term("task", Comparison.IS, self.task)]
+        if said and REDACTED not in said:
+            terms.append(Term("error", Comparison.IS, said))
+        return unparse(All(tuple(terms)))
 
 
 class Poison(NamedTuple):

@@ -39,6 +39,15 @@ class Surroundings:
     supervisor_conf: Path | None = None
     checkout: Path | None = None
 
+    @classmethod
+    def here(cls, env_file: Path | None, supervisor_conf: Path | None = None) -> Surroundings:
+        """Return what is around this program; in a checkout its own configuration of Supervisor, if none is named."""
+        root = Path(__file__).resolve().parents[2]
+        # In the wheel the programs lie inside the package, where nobody else's can be meant.
+        checkout = root if (root / "supervisor" / "supervisord.conf").is_file() else None
+        conf = supervisor_conf or (checkout and checkout / "supervisor" / "supervisord.conf")
+        return cls(env_file, conf, checkout)
+
 
 def check_surroundings(around: Surroundings) -> Iterator[Check]:
     """Yield one check after the other."""
@@ -157,7 +166,7 @@ def check_dashboard(checkout: Path) -> Check:
         is_local = is_local or ip_address(str(address)).is_loopback
     if is_local:
         return Check("dashboard", Grade.OK, f"it listens on {address} alone")
-    found = f"it would listen on {address or 'every network address'}, without a password"
+    found = f"it listens on {address or 'every network address'}, and does not start without OPS_PASSWORD"
     return Check("dashboard", Grade.WARN, found, f"set address = '127.0.0.1' under [server] in {file}")
 
 

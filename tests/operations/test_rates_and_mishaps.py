@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from persistentq import Job, NewJob, PersistentQMemory, PersistentQSQLAlchemy, clock
+from persistentq.operations import Operator
 from persistentq.operations.attention import Urgency, attention
 from persistentq.operations.mishaps import errors, top_frame
 from persistentq.operations.rates import Spread, rates
@@ -191,3 +192,25 @@ def test_what_needs_attention_the_most_urgent_first(moved: Moved) -> None:
     ]
     assert all(alert.remedy for alert in found)
     assert "job 1 (crashes) was lost with its worker 2 times" in found[3].text
+
+
+def test_a_group_of_failures_has_a_query_that_means_its_failed_jobs() -> None:
+    queue = PersistentQMemory()
+    queue.enqueue_many([NewJob("t"), NewJob("t"), NewJob("t"), NewJob("other")])
+    for number, job in enumerate(queue.dequeue("c", limit=4)):
+        message = f'order {number} of "17" is not known' if number != 2 else "quite different"
+        queue.fail(job, ValueError(message), retry=False)
+    groups = {group.error: group for group in errors(queue).groups if group.task == "t"}
+    known = next(group for error, group in groups.items() if "is not known" in error)
+    assert known.query == 'status:failed task:t error:"\\" is not known"'
+    assert sorted(job.id for job in queue.list_jobs(where=known.query)) == [1, 2]
+
+
+def test_a_secret_in_an_error_does_not_hide_the_jobs_of_its_group() -> None:
+    queue = PersistentQMemory()
+    queue.enqueue("t")
+    (job,) = queue.dequeue("c")
+    queue.fail(job, ValueError("password=hunter is wrong"), retry=False)
+    (group,) = Operator(queue).errors().groups
+    assert "hunter" not in group.query
+    assert [one.id for one in queue.list_jobs(where=group.query)] == [job.id]
