@@ -31,6 +31,7 @@ class RateBucket:
         started: Attempts.
         done: Jobs.
         failed: Attempts that failed or were lost.
+        wait: As in Throughput, of the attempts that began in it.
     """
 
     start: datetime
@@ -38,6 +39,7 @@ class RateBucket:
     started: int = 0
     done: int = 0
     failed: int = 0
+    wait: Spread = Spread()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +125,7 @@ def _buckets(
     step = (found.now - found.start) / number
     starts = [found.start + n * step for n in range(number)]
     counts = {name: [0.0] * number for name in ("enqueued", "started", "done", "failed")}
+    waits: list[list[tuple[timedelta, float]]] = [[] for _ in starts]
 
     def count(name: str, at: datetime | None, weight: float) -> None:
         if at is not None and at >= found.start:
@@ -134,8 +137,10 @@ def _buckets(
         count("started", one.started_at, one.weight)
         if one.outcome is not None:
             count("done" if one.outcome is Outcome.DONE else "failed", one.ended_at, one.weight)
+        if (waited := _waited(one)) is not None and one.started_at and one.started_at >= found.start:
+            waits[bisect_right(starts, one.started_at) - 1].append((waited, one.weight))
     return [
-        RateBucket(start, **{name: round(of[n]) for name, of in counts.items()})
+        RateBucket(start, **{name: round(of[n]) for name, of in counts.items()}, wait=_spread(waits[n]))
         for n, start in enumerate(starts)
     ]
 
@@ -174,11 +179,9 @@ class _Tally:
             self.done += one.weight
         elif one.outcome is not None:
             self.failed += one.weight
-        if one.started_at is None:
-            return
-        if one.ready_at is not None and one.ready_at <= one.started_at:
-            self.waits.append((one.started_at - one.ready_at, one.weight))
-        if one.outcome is Outcome.DONE and one.ended_at is not None:
+        if (waited := _waited(one)) is not None:
+            self.waits.append((waited, one.weight))
+        if one.outcome is Outcome.DONE and one.started_at is not None and one.ended_at is not None:
             self.runs.append((one.ended_at - one.started_at, one.weight))
 
     def result(self) -> Throughput:
@@ -191,6 +194,13 @@ class _Tally:
             wait=_spread(self.waits),
             run=_spread(self.runs),
         )
+
+
+def _waited(one: Ending) -> timedelta | None:
+    """Return for how long its attempt was ready before it began; None where that is not known."""
+    if one.started_at is None or one.ready_at is None or one.ready_at > one.started_at:
+        return None
+    return one.started_at - one.ready_at
 
 
 def _spread(spans: list[tuple[timedelta, float]]) -> Spread:

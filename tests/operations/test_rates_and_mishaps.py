@@ -60,6 +60,9 @@ def test_rates(moved: Moved) -> None:
     assert not found.is_sample
     assert sum(bucket.done for bucket in found.buckets) == 20
     assert found.buckets[-1].failed == 1
+    waits = [bucket.wait.p95 for bucket in found.buckets]
+    assert (waits[-1], max(wait for wait in waits if wait is not None)) == (19 * SECOND, 19 * SECOND)
+    assert found.buckets[0].wait == Spread()
     assert [bucket.start for bucket in found.buckets] == [found.start + n * MINUTE for n in range(10)]
     assert rates(moved.queue, 10 * MINUTE, 10, queue="fast").total == found.queues["fast"]
     assert rates(moved.queue, 10 * MINUTE, 10, task="report").total == found.tasks["report"]
