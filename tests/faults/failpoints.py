@@ -145,9 +145,7 @@ _ALL = (
     Place("drain-begin", "persistentq.runtime.consumer:Consumer._finish"),
     Place("drain-given-back", f"{TURNS}.give_back_all", is_after=True),
     Place("drain-retire", f"{STORE}.retire"),
-    Place(
-        "schema-made", "persistentq.sql.schema:bring_up", is_after=True, is_inside=True, roles=("opener",)
-    ),
+    Place("schema-made", "persistentq.sql.schema:bring_up", is_after=True, is_inside=True, roles=("opener",)),
     Place("backup-copied", f"{BACKUP}:vacuum_into", is_after=True, roles=("copier",), engines=SQLITE),
     Place("backup-checked", f"{BACKUP}:look_through", is_after=True, roles=("copier",)),
 )
