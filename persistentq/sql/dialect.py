@@ -168,6 +168,17 @@ class DialectFacts(ABC):
         return None
 
 
+def close_connections_before_fork(engine: Engine) -> None:
+    """Let no forked child inherit a connection that is idle; this process opens another when it needs one."""
+    known = weakref.ref(engine)
+
+    def close() -> None:
+        if (present := known()) is not None:
+            present.dispose()
+
+    os.register_at_fork(before=close)
+
+
 # Pools that a forked child inherited. Kept, as the driver may close a connection that nobody refers to.
 _INHERITED: list[Pool] = []
 

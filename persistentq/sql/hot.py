@@ -7,6 +7,7 @@ is enough to be fast. A transaction of a single statement is that statement alon
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -91,7 +92,7 @@ class HotPath:
         self._connection: PoolProxiedConnection | None = None
         self._cursors: tuple[Any, Cursor] | None = None
         self._is_own = False
-        self._pid = os.getpid()
+        _tend_forks(self)
 
     def run(
         self, work: Callable[[Cursor], Made], progress: Progress, *, single: bool = False, reads: bool = False
@@ -134,16 +135,27 @@ class HotPath:
     def close(self) -> None:
         """Let go of the connection. May be repeated."""
         with self._lock:
-            if self._connection is not None and self._pid == os.getpid():
+            if self._connection is not None:
                 self._connection.close()
             self._connection = self._cursors = None
 
+    def rest(self) -> None:
+        """Let go of the connection before a fork if nobody is at work on it and it must not be inherited."""
+        if self._facts.is_local and self._lock.acquire(blocking=False):
+            try:
+                self._throw_away()
+            finally:
+                self._lock.release()
+
+    def begin_anew(self) -> None:
+        """Leave an inherited connection alone, in a process that was just forked; its threads are gone, too."""
+        if self._connection is not None:
+            _INHERITED.append(self._connection)
+        self._connection = self._cursors = None
+        self._lock = Lock()
+
     def _ready(self) -> tuple[Any, Cursor]:
         """Return the driver's cursor of our connection, and ours around it, made anew after a fork or a failure."""
-        if self._pid != os.getpid():
-            if self._connection is not None:
-                _INHERITED.append(self._connection)
-            self._connection, self._cursors, self._pid = None, None, os.getpid()
         if self._cursors is not None and self._facts.is_closed(self._cursors[0]):
             self._throw_away()
         if self._connection is None or self._cursors is None:
@@ -173,6 +185,16 @@ class HotPath:
         with suppress(Exception):
             if connection is not None and (driven := connection.dbapi_connection) is not None:
                 driven.close()
+
+
+def _tend_forks(path: HotPath) -> None:
+    known = weakref.ref(path)
+
+    def call(act: Callable[[HotPath], None]) -> None:
+        if (present := known()) is not None:
+            act(present)
+
+    os.register_at_fork(before=partial(call, HotPath.rest), after_in_child=partial(call, HotPath.begin_anew))
 
 
 def joined(connection: Connection, facts: DialectFacts) -> Cursor:

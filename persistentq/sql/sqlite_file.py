@@ -9,9 +9,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
-from persistentq.errors import ConfigurationError, DatabaseReplaced, StorageUnavailable
+from persistentq.errors import ConfigurationError, DatabaseReplaced, StorageError, StorageUnavailable
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -97,21 +98,45 @@ def make_private(path: Path) -> bool:
     return True
 
 
+_LENT: set[tuple[int, int]] = set()
+"""The files to which this process inherited connections that its parent had open when it forked."""
+
+
 class FileIdentity:
-    """The file that a path named when the queue was opened."""
+    """The file that a path named when the queue was opened.
+
+    Attributes:
+        connections: This process's open connections to it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.connections: WeakSet[Any] = WeakSet()
         self._known = self._found()
 
     def check(self) -> None:
-        """Make sure that the path still names that file.
+        """Make sure that the path still names that file, and that this process may use it.
 
         Raises:
             DatabaseReplaced: what is written now would be lost with the old file.
+            StorageError: this process was forked while connections to the file were open.
         """
         if self._known is None or self._found() != self._known:
             raise DatabaseReplaced(str(self.path))
+        if self._known in _LENT:
+            problem = (
+                "was in use when this process was forked, which SQLite does not allow; spawn the process"
+            )
+            raise StorageError(str(self.path), problem)
+
+    def note_fork(self) -> None:
+        """Let the file be refused in this process, which was just forked, if it inherited an open connection to it.
+
+        SQLite keeps in memory which locks a process has. A child inherits that memory, but not the locks: whatever it
+        opens later has none, and as soon as its parent has gone others overwrite what it reads and writes.
+        """
+        if self.connections and self._known is not None:
+            _LENT.add(self._known)
 
     def _found(self) -> tuple[int, int] | None:
         try:

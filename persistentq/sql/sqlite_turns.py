@@ -45,6 +45,15 @@ class TurnTaking:
     lock_timeout: float
     _has_patience = True
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.file.connections.add(self)
+        super().__init__(*args, **kwargs)
+
+    def close(self) -> None:
+        """Close it; then a process that is forked does not inherit it."""
+        super().close()  # type: ignore[misc]
+        self.file.connections.discard(self)
+
     def begin(self, execute: Callable[[str], object], *, read_only: bool = False) -> None:
         """Begin a transaction: one that may write has the write lock from here on, a read-only one waits for nobody.
 
