@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -270,8 +272,8 @@ def test_unusable_files_are_named(tmp_path: Path) -> None:
 def _enqueue_in_child(queue: PersistentQSQLAlchemy, pipe: int) -> None:
     try:
         said = str(queue.enqueue("from.the.child").id)
-    except StorageUnavailable as error:
-        said = type(error).__name__
+    except StorageError as error:
+        said = error.problem
     os.write(pipe, said.encode())
 
 
@@ -306,8 +308,50 @@ def test_a_child_forked_within_a_transaction_is_refused(queue: PersistentQSQLAlc
     with queue.engine.begin() as connection:
         mine = queue.enqueue("t", session=connection)
         child, reading = _fork(queue)
-        assert _heard(child, reading) == "LockTimeout"
+        assert "was in use when this process was forked" in _heard(child, reading)
     assert [job.id for job in queue.list_jobs()] == [mine.id]
+
+
+DAEMON = """
+import os, subprocess, sys
+from persistentq import open_queue
+from persistentq.clock import Deadline
+queue = open_queue(sys.argv[1])
+queue.enqueue("from.the.parent")
+queue.list_jobs()
+parent = os.getpid()
+if os.fork():
+    os._exit(0)
+Deadline(20).wait_for(lambda: os.getppid() != parent)
+queue.enqueue("from.the.daemon")
+other = "import sys; from persistentq import open_queue; open_queue(sys.argv[1]).enqueue('from.another')"
+subprocess.run([sys.executable, "-c", other, sys.argv[1]], check=True)
+queue.enqueue("from.the.daemon")
+print(len(queue.list_jobs()))
+"""
+
+
+def test_a_child_that_outlives_its_parent_loses_nothing(path: Path) -> None:
+    """G1, S9: it had none of the locks that SQLite believed it had, so that others took the WAL away from it."""
+    root = Path(__file__).resolve().parents[2]
+    said = subprocess.run(
+        [sys.executable, "-c", DAEMON, f"sqlite:///{path}"],
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (said.stdout, said.stderr) == ("4\n", "")
+    with PersistentQSQLAlchemy(f"sqlite:///{path}") as queue:
+        assert len(queue.list_jobs()) == 4
+
+
+def test_a_child_of_a_process_at_work_is_refused_and_the_parent_goes_on(queue: PersistentQSQLAlchemy) -> None:
+    with queue.engine.connect():
+        child, reading = _fork(queue)
+        assert "was in use when this process was forked" in _heard(child, reading)
+        assert queue.enqueue("t").id == 1
 
 
 def test_enqueue_joins_the_callers_transaction(queue: PersistentQSQLAlchemy) -> None:
