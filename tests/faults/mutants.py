@@ -134,7 +134,7 @@ MUTANTS = (
         f"{SQL}/statements.py",
         "        .where(STILL_HELD, *fence)\n",
         "        .where(STILL_HELD, fence[0])\n",
-        f"{CONSUMING}::test_extend_tells_what_was_lost",
+        f"{CONSUMING}::test_only_the_holder_at_its_attempt_is_heard",
     ),
     Mutant(
         "transactions begin without the write lock",
@@ -168,16 +168,23 @@ MUTANTS = (
     Mutant(
         "a forked child uses its parent's connection",
         f"{SQL}/hot.py",
-        "        if self._pid != os.getpid():\n            if self._connection is not None:",
-        "        if False:\n            if self._connection is not None:",
-        f"{RULES}::test_a_forked_child_uses_no_inherited_connection",
+        "            _INHERITED.append(self._connection)\n        self._connection = self._cursors = None",
+        "            return",
+        f"{PG_LOSS}::test_a_child_leaves_its_parents_connections_alone",
     ),
     Mutant(
         "and its pool",
         f"{SQL}/dialect.py",
         "    os.register_at_fork(after_in_child=forget)",
         "    assert forget",
-        f"{RULES}::test_a_forked_child_uses_no_inherited_connection",
+        f"{PG_LOSS}::test_a_child_leaves_its_parents_connections_alone",
+    ),
+    Mutant(
+        "a forked child believes in SQLite locks that it has not",
+        f"{SQL}/hot.py",
+        "before=partial(call, HotPath.rest), ",
+        "",
+        f"{RULES}::test_a_child_that_outlives_its_parent_loses_nothing",
     ),
     Mutant(
         "a running job may be deleted",
@@ -227,7 +234,7 @@ MUTANTS = (
         f"{RUN}/consumer.py",
         "        except StorageUnavailable as error:\n            tell(events.CONSUMER_WAITING",
         "        except PersistentQError as error:\n            tell(events.CONSUMER_WAITING",
-        "tests/contract/test_consumer_ids.py",
+        "tests/runtime/test_life.py::test_who_fails_gives_the_id_free_all_the_same",
     ),
     Mutant(
         "a row that cannot be decoded is run",
@@ -311,7 +318,21 @@ def copy_checkout(to: Path) -> None:
 
 def run_test(name: str, root: Path) -> subprocess.CompletedProcess[str]:
     """Run one test in the copy, with nothing of it left in any cache."""
-    command = [sys.executable, "-B", "-m", "pytest", name, "-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-B",
+        "-m",
+        "pytest",
+        name,
+        "-x",
+        "-q",
+        "-n",
+        "0",
+        "-p",
+        "no:cacheprovider",
+        "--timeout",
+        "60",
+    ]
     environment = os.environ | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
         command, cwd=root, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
