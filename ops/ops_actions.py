@@ -14,11 +14,9 @@ import ops_states
 from ops_data import Target
 from ops_text import some, status_word
 from persistentq.acts import MARKED_FAILED, Act
-from persistentq.connect import open_queue
 from persistentq.errors import ConsumerNotFound, PersistentQError
 from persistentq.job import JobStatus
-from persistentq.operations import ACTIONS, Action, ActResult, Operator, safe
-from persistentq.settings import load_settings
+from persistentq.operations import ACTIONS, Action, ActResult, safe
 
 ANYONE = "(anyone)"
 SAMPLE = 10
@@ -118,15 +116,13 @@ def _is_known_or_confirmed(consumer: str, label: str) -> bool:
 
 def _do(action: Action, ids: Sequence[int], wish: str) -> None:
     consumer = None if wish == ANYONE else wish or None
-    # The pages' own queue gives up after a second; what an operator asked for waits as long as any process does.
-    settings = load_settings()
     what = Act(
         action.verb,
         consumer=consumer if action.verb == "assign" else None,
         error=wish if action.verb == "mark-failed" and wish else MARKED_FAILED,
     )
-    with open_queue(create=False, settings=settings) as queue:
-        result = Operator.with_settings(queue, settings, face="dashboard").act(what, ids)
+    with ops_live.acting() as operator:
+        result = operator.act(what, ids)
     st.session_state.update(result=result, acts=acts_so_far() + 1, asking=None)
     st.rerun(scope="app")
 

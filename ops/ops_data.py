@@ -11,10 +11,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from ops_text import as_json, span, status_word
-from persistentq.interface import PersistentQInterface
 from persistentq.job import ActivityBucket, Attempt, ConsumerInfo, Job, JobStatus
 from persistentq.operations import Operator, ago, safe
-from persistentq.settings import load_settings
 
 PAGE = 100
 LATEST_FAILURES = 5
@@ -118,29 +116,29 @@ class Names(NamedTuple):
     consumers: list[str]
 
 
-def read_names(queue: PersistentQInterface) -> Names:
+def read_names(operator: Operator) -> Names:
     """Ask for the names that filters and pickers offer."""
-    consumers = sorted(queue.list_consumers(), key=lambda one: (not one.is_alive, one.id))
-    return Names(sorted(queue.count_jobs()), [one.id for one in consumers])
+    consumers = sorted(operator.queue.list_consumers(), key=lambda one: (not one.is_alive, one.id))
+    return Names(sorted(operator.queue.count_jobs()), [one.id for one in consumers])
 
 
-def read_overview(queue: PersistentQInterface, window: Window) -> Overview:
+def read_overview(operator: Operator, window: Window) -> Overview:
     """Ask for everything on the first page."""
     return Overview(
-        counts=count_statuses(queue.count_jobs()),
-        consumers=tuple(queue.list_consumers()),
-        activity=tuple(queue.activity(window.span, window.buckets)),
-        failures=failure_rows(_operator(queue).list_jobs(status=JobStatus.FAILED, limit=LATEST_FAILURES)),
+        counts=count_statuses(operator.queue.count_jobs()),
+        consumers=tuple(operator.queue.list_consumers()),
+        activity=tuple(operator.queue.activity(window.span, window.buckets)),
+        failures=failure_rows(operator.list_jobs(status=JobStatus.FAILED, limit=LATEST_FAILURES)),
     )
 
 
-def read_page(queue: PersistentQInterface, filters: Filters, after: str | None) -> JobPage:
+def read_page(operator: Operator, filters: Filters, after: str | None) -> JobPage:
     """Ask for one page of jobs, newest first.
 
     Raises:
         InvalidArgument: a filter or the cursor has a value that no job can have.
     """
-    page = _operator(queue).list_jobs(
+    page = operator.list_jobs(
         status=filters.status or None,
         queue=filters.queue or None,
         task=filters.task or None,
@@ -149,27 +147,22 @@ def read_page(queue: PersistentQInterface, filters: Filters, after: str | None) 
         after=after,
     )
     targets = tuple(Target(job.id, job.status, job.task) for job in page)
-    return JobPage(targets, job_rows(page), page.next, _total(queue, filters))
+    return JobPage(targets, job_rows(page), page.next, _total(operator, filters))
 
 
-def read_job(queue: PersistentQInterface, job_id: int) -> JobView:
+def read_job(operator: Operator, job_id: int) -> JobView:
     """Ask for one job.
 
     Raises:
         JobNotFound: there is none.
     """
-    operator = _operator(queue)
     return JobView(operator.get_job(job_id), operator.get_attempts(job_id))
 
 
-def _operator(queue: PersistentQInterface) -> Operator:
-    return Operator.with_settings(queue, load_settings(), face="dashboard")
-
-
-def _total(queue: PersistentQInterface, filters: Filters) -> int | None:
+def _total(operator: Operator, filters: Filters) -> int | None:
     if filters.task or filters.consumer:
         return None
-    counts = queue.count_jobs()
+    counts = operator.queue.count_jobs()
     chosen = {filters.queue: counts.get(filters.queue, {})} if filters.queue else counts
     by_status = count_statuses(chosen)
     return sum(

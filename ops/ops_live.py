@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import streamlit as st
 
+import ops_guard
 import ops_states
+from ops_guard import Keys, Role, Visitor
 from persistentq import clock
 from persistentq.connect import open_queue
 from persistentq.errors import DatabaseMissing, PersistentQError, StorageUnavailable
 from persistentq.interface import PersistentQInterface
+from persistentq.operations import Operator
 from persistentq.settings import Settings, load_settings
 
 LOCK_TIMEOUT = timedelta(seconds=1)
@@ -69,6 +73,32 @@ def open_for_reading() -> PersistentQInterface:
     return _open(settings.db_url or str(settings.db_file), settings).queue
 
 
+def visitor() -> Visitor:
+    """Return who looks at this page."""
+    return ops_guard.visitor(st.context.headers, Keys.of(load_settings()))
+
+
+def operator(queue: PersistentQInterface) -> Operator:
+    """Return whoever looks at this page as the operator of a queue."""
+    who = visitor()
+    return Operator.with_settings(
+        queue, load_settings(), face="dashboard", actor=who.name or None, readonly=who.role is Role.VIEWER
+    )
+
+
+@contextmanager
+def acting() -> Iterator[Operator]:
+    """Give the operator a queue of their own, for one deed.
+
+    The pages' own queue gives up after a second; what an operator asked for waits as long as any process does.
+
+    Raises:
+        PersistentQError: there is no queue, or it cannot be used.
+    """
+    with open_queue(create=False, settings=load_settings()) as queue:
+        yield operator(queue)
+
+
 def where() -> str:
     """Return where the queue is, also while it does not answer.
 
@@ -82,7 +112,7 @@ def where() -> str:
 
 
 def read(ask: Callable[..., T], *question: Any) -> Reading[T]:
-    """Return `ask(queue, *question)`, or the last answer to the same question if the database is locked or away.
+    """Return `ask(operator, *question)`, or the last answer to the same question if the database is locked or away.
 
     Raises:
         StorageUnavailable: there is no earlier answer.
@@ -90,7 +120,7 @@ def read(ask: Callable[..., T], *question: Any) -> Reading[T]:
     """
     kept: dict[str, tuple[Any, Reading[Any]]] = st.session_state.setdefault("last_good", {})
     try:
-        reading = Reading(ask(open_for_reading(), *question), clock.now())
+        reading = Reading(ask(operator(open_for_reading()), *question), clock.now())
     except StorageUnavailable as error:
         asked, last = kept.get(ask.__name__, (None, None))
         if last is None or asked != question:

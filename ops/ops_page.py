@@ -10,12 +10,18 @@ import ops_live
 import ops_states
 from persistentq.errors import DatabaseMissing, PersistentQError
 from persistentq.operations import safe
+from persistentq.settings import load_settings
 
 
 def show() -> None:
     """Draw the page that the address names."""
     st.set_page_config(page_title="persistentq", layout="wide")
-    if why := ops_guard.refusal(st.get_option("server.address")):
+    try:
+        keys = ops_guard.Keys.of(load_settings())
+    except PersistentQError as error:
+        ops_states.explain(error)
+        return
+    if why := ops_guard.refusal(st.get_option("server.address"), keys):
         ops_states.other_machines_refused(why)
         return
     job_page = st.Page("ops_job.py", title="Job", url_path="job")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -152,6 +152,20 @@ SETTINGS: tuple[Setting, ...] = (
         "how long a job that an operator deleted can be brought back",
         _whole(0, 3_650),
     ),
+    Setting(
+        "OPS_PASSWORD",
+        "",
+        "password",
+        "if set, the dashboard asks for it, and may listen on other addresses than this machine's own",
+        str,
+    ),
+    Setting(
+        "OPS_VIEWER_PASSWORD",
+        "",
+        "password",
+        "who gives this one to the dashboard may look, and change nothing",
+        str,
+    ),
 )
 
 
@@ -173,6 +187,8 @@ class Settings:
         is_readonly: QUEUE_READONLY.
         redacted: REDACT.
         trash: TRASH_DAYS.
+        ops_password: OPS_PASSWORD.
+        ops_viewer_password: OPS_VIEWER_PASSWORD.
         env_file: The `.env` that was read, or None.
     """
 
@@ -189,6 +205,8 @@ class Settings:
     is_readonly: bool
     redacted: tuple[str, ...]
     trash: timedelta
+    ops_password: str | None = field(repr=False)
+    ops_viewer_password: str | None = field(repr=False)
     env_file: Path | None
 
 
@@ -220,6 +238,8 @@ def load_settings(environ: Mapping[str, str] | None = None, directory: Path | No
         is_readonly=source.value("QUEUE_READONLY"),
         redacted=source.value("REDACT"),
         trash=timedelta(days=source.value("TRASH_DAYS")),
+        ops_password=source.value("OPS_PASSWORD"),
+        ops_viewer_password=source.value("OPS_VIEWER_PASSWORD"),
         env_file=source.env_file,
     )
 

@@ -33,6 +33,7 @@ except ImportError:
 if TYPE_CHECKING:
     from prometheus_client.metrics import MetricWrapperBase
 
+    from persistentq.operations.rates import Rates
     from persistentq.runtime import Consumer
 
 SPANS = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600)
@@ -174,10 +175,13 @@ def read_address(text: str) -> tuple[str, int]:
     return found[1] or found[2] or "127.0.0.1", int(found[3])
 
 
-def queue_metrics(queue: OperatorInterface) -> str:
+def queue_metrics(queue: OperatorInterface, lately: Rates | None = None) -> str:
     """Return what there is in every queue, and who works, in Prometheus' text format.
 
     Reads all that is there, so it is for one process, such as the dashboard, and not for each consumer.
+
+    Args:
+        lately: How the queues moved within some minutes; None if that is not told.
     """
     registry = CollectorRegistry()
     names = ("queue",)
@@ -204,4 +208,30 @@ def queue_metrics(queue: OperatorInterface) -> str:
     alive = sum(one.is_alive for one in running)
     consumers.labels("alive").set(alive)
     consumers.labels("silent").set(len(running) - alive)
+    if lately is not None:
+        _show_rates(lately, registry)
     return generate_latest(registry).decode()
+
+
+def _show_rates(lately: Rates, registry: CollectorRegistry) -> None:
+    minutes = round((lately.end - lately.start).total_seconds() / 60)
+    moved = Gauge(
+        "persistentq_queue_recent_jobs",
+        f"What happened to jobs in the last {minutes} minutes.",
+        ("queue", "what"),
+        registry=registry,
+    )
+    waits, runs = (
+        Gauge(f"persistentq_queue_{name}_seconds", text, ("queue", "quantile"), registry=registry)
+        for name, text in (
+            ("wait", f"From being ready to running, of the jobs of the last {minutes} minutes."),
+            ("run", f"How long an attempt took, of the jobs done in the last {minutes} minutes."),
+        )
+    )
+    for name, of in lately.queues.items():
+        for what in ("enqueued", "started", "done", "failed"):
+            moved.labels(name, what).set(getattr(of, what))
+        for gauge, spread in ((waits, of.wait), (runs, of.run)):
+            for quantile, span in (("0.5", spread.p50), ("0.95", spread.p95)):
+                if span is not None:
+                    gauge.labels(name, quantile).set(span.total_seconds())

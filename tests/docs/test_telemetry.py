@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from persistentq import Consumer, PersistentQMemory
+from persistentq.operations.rates import rates
 from persistentq.telemetry.events import EVENTS, FACTS, JOB_DONE
 from persistentq.telemetry.metrics import ConsumerMetrics, queue_metrics
 
@@ -51,7 +52,8 @@ def test_the_metrics() -> None:
     queue.enqueue("t")
     metrics = ConsumerMetrics(Consumer(queue, consumer_id="c"), registry)
     metrics(JOB_DONE, {"consumer": "c", "task": "t", "queue": "q", "waited": 1.0, "seconds": 1.0})
-    made = [*registry.collect(), *text_string_to_metric_families(queue_metrics(queue))]
+    queue.complete(queue.dequeue("c")[0])
+    made = [*registry.collect(), *text_string_to_metric_families(queue_metrics(queue, rates(queue)))]
     told = {name: (kind, set(re.findall(r"`(\w+)`", names))) for name, kind, names, _ in rows("metric")}
     assert told == {
         f"`{one.name}{SUFFIX.get(one.type, '')}`": ("gauge" if one.type == "info" else one.type, labels(one))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import pytest
@@ -134,13 +134,14 @@ class Server:
 
 
 @contextmanager
-def served(file: Path, directory: Path) -> Iterator[Server]:
-    """Run the dashboard for the database `file` from `directory`, as `streamlit run` does."""
+def served(file: Path, directory: Path, *options: str, **more: str) -> Iterator[Server]:
+    """Run the dashboard for the database `file` from `directory`, as `streamlit run` does; `more` is environment."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(OPS / "ops.py"), "--server.port", str(port)]
-    environment = {**os.environ, "QUEUE_DB_FILE": str(file)}
+    command += options
+    environment = {**os.environ, "QUEUE_DB_FILE": str(file), **more}
     environment.pop("QUEUE_DB_URL", None)
     log = directory / f"streamlit-{port}.log"
     with log.open("wb") as output:
@@ -159,6 +160,8 @@ def _answers(server: Server) -> bool:
     try:
         with urlopen(f"{server.url}/_stcore/health", timeout=5) as answer:  # noqa: S310 - our own http address
             return answer.status == 200
+    except HTTPError as error:
+        return error.code == 401
     except URLError:
         return False
 
@@ -198,11 +201,21 @@ class Seen:
 
 
 @contextmanager
-def tab(browser: Browser, server: Server, *, dark: bool = False, width: int = 1400) -> Iterator[Page]:
+def tab(
+    browser: Browser,
+    server: Server,
+    *,
+    dark: bool = False,
+    width: int = 1400,
+    name_and_password: tuple[str, str] | None = None,
+) -> Iterator[Page]:
     """Open a page in a browser; afterwards, nothing must have been asked of anyone else, and nothing complained of."""
     seen = Seen()
     context = browser.new_context(
-        viewport={"width": width, "height": 1100}, color_scheme="dark" if dark else "light"
+        viewport={"width": width, "height": 1100},
+        color_scheme="dark" if dark else "light",
+        http_credentials=name_and_password
+        and {"username": name_and_password[0], "password": name_and_password[1]},
     )
     page = context.new_page()
     page.set_default_timeout(30_000)

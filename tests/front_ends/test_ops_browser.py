@@ -224,7 +224,7 @@ def test_it_waits_for_a_database_and_notices_a_foreign_host(browser: Browser, tm
             expect(page.get_by_text(str(file))).to_be_visible()
             open_queue(f"sqlite:///{file}").close()
             expect(page.get_by_text("The queue is empty")).to_be_visible()
-        assert _open_websocket_under("evil.example", server) == 403
+        assert _open_websocket_under("evil.example", server) == 400
         assert _open_websocket_under("localhost", server) == 101
 
 
