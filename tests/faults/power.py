@@ -123,7 +123,8 @@ class Nursery:
     def kill(self) -> None:
         """Kill every writer at once and wait until they are gone."""
         for pid in self._pids:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         assert Deadline(PATIENCE_S).wait_for(lambda: not any(map(_lives, self._pids)), 0.001)
         self._pids.clear()
 
@@ -147,22 +148,28 @@ def nursery(preload: Path | None = None, *, may_fail: bool = False) -> Iterator[
         may_fail: Otherwise whatever they say on stderr is an error.
     """
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | ({"LD_PRELOAD": str(preload)} if preload else {})
-    with tempfile.TemporaryFile("w+") as errors:
-        with subprocess.Popen(
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
             [sys.executable, str(HERE / "power_writer.py")],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-        ) as process:
-            made = Nursery(process)
-            try:
-                yield made
-            finally:
-                made.kill()
-        errors.seek(0)
-        assert may_fail or errors.read() == ""
+        ) as process,
+    ):
+        assert process.stdin is not None
+        made = Nursery(process)
+        try:
+            yield made
+        finally:
+            made.kill()
+            process.stdin.close()
+            process.wait(PATIENCE_S)
+            errors.seek(0)
+            said = errors.read()
+            assert may_fail or not said, said
 
 
 def build(folder: Path) -> Path:

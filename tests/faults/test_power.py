@@ -54,6 +54,8 @@ def test_immediate_shutdowns_of_postgresql_lose_nothing(tmp_path: Path) -> None:
             connection.execute(text("CREATE TABLE effects (job_id BIGINT NOT NULL)"))
         for n, file in enumerate(files):
             writers.start(Order(url=server.url, ledger=str(file), name=f"writer-{n}"))
+        # Whoever opens a queue while the server goes is told so, and not what this is about.
+        assert Deadline(30).wait_for(lambda: all(acknowledged([file]) for file in files), 0.01)
         for _ in range(SHUTDOWNS):
             so_far = acknowledged(files)
             assert Deadline(30).wait_for(lambda: acknowledged(files) > so_far + 200, 0.01)  # noqa: B023
