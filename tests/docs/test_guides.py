@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 RUN_ON = {
+    "dashboard.md": [],
     "executors.md": ["sqlite"],
     "export.md": ["sqlite", "postgresql"],
     "index.md": [],
