@@ -8,6 +8,9 @@ from typing import NamedTuple
 from persistentq.acts import works_on
 from persistentq.job import JobStatus
 
+MANY = 100
+"""Acts on more jobs than this are confirmed by typing their number, as those are that are final."""
+
 
 class Action(NamedTuple):
     """One verb as a face offers it.
@@ -30,6 +33,10 @@ class Action(NamedTuple):
         jobs = f"job {ids[0]}" if len(ids) == 1 else f"{len(ids):,} jobs"
         return self.effect.format(jobs=jobs) + "?"
 
+    def wants_number(self, count: int) -> bool:
+        """Whether the number of jobs has to be typed if the action is about so many."""
+        return self.is_final or count > MANY
+
     @property
     def works_on(self) -> frozenset[JobStatus]:
         """The statuses from which the verb works."""
@@ -46,3 +53,13 @@ ACTIONS: Mapping[str, Action] = {
         Action("delete", "Delete", "Delete {jobs}", is_final=True),
     )
 }
+
+EDIT_ACTIONS: Mapping[str, Action] = {
+    action.verb: action
+    for action in (
+        Action("reschedule", "Reschedule", "Let {jobs} become ready at another time"),
+        Action("set-priority", "Set priority", "Change the priority of {jobs}"),
+        Action("edit-arguments", "Edit arguments", "Change arguments of {jobs}"),
+    )
+}
+"""Those that change what a job is; a face need not offer them in its first row."""
