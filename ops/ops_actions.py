@@ -1,164 +1,141 @@
-"""What an operator may do with the chosen jobs: the buttons, the question, the deed and what came of it."""
+"""What an operator may do with jobs: the buttons, the preview, what else must be known, and the deed."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
-import pandas as pd
 import streamlit as st
 
-import ops_data
+import ops_dialog
 import ops_live
-import ops_states
+import ops_wishes
 from ops_data import Target
-from ops_text import some, status_word
-from persistentq.acts import MARKED_FAILED, Act
-from persistentq.errors import ConsumerNotFound, PersistentQError
-from persistentq.job import JobStatus
-from persistentq.operations import ACTIONS, Action, ActResult, safe
+from ops_dialog import jobs_text
+from ops_text import moment_and_day, status_word
+from ops_wishes import Wish
+from persistentq.job import Job, JobStatus
+from persistentq.operations import ACTIONS, Action, Preview, safe
+from persistentq.operations.actions import EDIT_ACTIONS
 
-ANYONE = "(anyone)"
-SAMPLE = 10
 NOTES = {
     "cancel": "A job that is processing is asked to stop, and becomes cancelled when its attempt ends.",
     "assign": "A job that is processing is taken from its consumer; that attempt does not count.",
 }
 
 
-def bar(chosen: Sequence[Target]) -> None:
-    """Draw a button per action; one that works on none of the chosen jobs is off."""
+def bar(chosen: Sequence[Target], every: str | None = None) -> None:
+    """Draw a button per action; one that works on none of the chosen jobs is off.
+
+    Args:
+        chosen: The jobs, if they were chosen one by one.
+        every: The query, if all are meant that match.
+    """
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         for action in ACTIONS.values():
-            fitting = sum(target.status in action.works_on for target in chosen)
-            number = f" {fitting:,}" if len(chosen) > 1 and fitting else ""
-            if st.button(action.label + number, key=f"act-{action.verb}", disabled=not fitting):
-                st.session_state.update(asking=(action.verb, tuple(chosen)), unknown=None)
-                st.rerun(scope="app")
-        if not chosen:
+            _button(action, chosen, every)
+        with st.popover("More", disabled=not ops_live.may_change()):
+            for action in EDIT_ACTIONS.values():
+                _button(action, chosen, every)
+        if every is not None:
+            st.caption("All that match are meant.", width="content")
+        elif not chosen:
             st.caption("Select rows to act on them.", width="content")
         elif len(chosen) > 1:
             st.caption(f"{len(chosen):,} selected", width="content")
 
 
-def open_question() -> None:
-    """Draw the dialog about what was asked for, if anything was.
-
-    It is drawn by the page itself, and no part of the page is drawn again meanwhile: a refresh that meets an answer
-    would swallow it.
-    """
-    if asking := st.session_state.get("asking"):
-        verb, chosen = asking
-        st.dialog(ACTIONS[verb].label, on_dismiss=_close_question)(ask)(ACTIONS[verb], chosen)
-
-
-def _close_question() -> None:
-    st.session_state["asking"] = None
+def _button(action: Action, chosen: Sequence[Target], every: str | None) -> None:
+    fitting = sum(target.status in action.works_on for target in chosen)
+    number = f" {fitting:,}" if len(chosen) > 1 and fitting else ""
+    label = f"{action.label} all…" if every is not None else action.label + number
+    is_off = not ops_live.may_change() or not (fitting or every is not None)
+    if st.button(label, key=f"act-{action.verb}", disabled=is_off):
+        with ops_live.explained():
+            seen = preview(action, [target.id for target in chosen], every)
+            ops_dialog.ask(action.label, partial(ask, action, seen, every))
 
 
-def ask(action: Action, chosen: Sequence[Target]) -> None:
+def preview(action: Action, ids: Sequence[int], every: str | None) -> Preview:
+    """Look which jobs are meant, and keep that until the question is answered."""
+    act = ops_wishes.any_act(action.verb)
+    with ops_live.acting() as operator:
+        if every is not None:
+            return operator.preview(act, where=every)
+        return operator.preview(act, ids=ids)
+
+
+def ask(action: Action, seen: Preview, every: str | None) -> None:
     """Draw the question and, when it is answered, do the deed."""
-    st.text(action.question(target.id for target in chosen))
-    lines = [
-        f"{target.id}  {status_word(target.status)}  {safe(target.task, 60)}" for target in chosen[:SAMPLE]
-    ]
-    more = [f"… and {len(chosen) - SAMPLE:,} more"] if len(chosen) > SAMPLE else []
-    st.code("\n".join(lines + more), language=None)
-    if unfit := Counter(target.status for target in chosen if target.status not in action.works_on):
-        reasons = ", ".join(f"{number:,} {status}" for status, number in unfit.items())
-        st.caption(f"These will be skipped, because it does not work on them: {reasons}.")
-    if action.verb in NOTES and any(target.status == JobStatus.PROCESSING for target in chosen):
+    st.text(action.question(seen.ids) if seen.count else "No job matches any more.")
+    _say(seen)
+    if action.verb in NOTES and seen.statuses.get(JobStatus.PROCESSING):
         st.caption(NOTES[action.verb])
-    try:
-        with st.form("ask", border=False):
-            wish = _wish(action, len(chosen))
-            agreed = st.form_submit_button(action.label, type="primary")
-        if agreed and _is_settled(action, len(chosen), wish):
-            _do(action, [target.id for target in chosen], wish)
-    except PersistentQError as error:
-        ops_states.explain(error)
+    with st.form("ask", border=False):
+        wish = ops_wishes.draw(action.verb)
+        reason = st.text_input(
+            "Reason",
+            key="reason",
+            max_chars=1000,
+            help="It stands in the journal; a failed job keeps it too.",
+        )
+        typed = ""
+        if action.wants_number(seen.count):
+            typed = st.text_input(f"Type {seen.count} to confirm", key="number")
+        agreed = st.form_submit_button(action.label, type="primary", disabled=not seen.fitting)
+    ops_dialog.in_a_terminal(*_words(seen, every))
+    if agreed and _is_settled(action, seen.count, typed, wish):
+        act = ops_wishes.act_of(action.verb, wish, reason.strip())
+        with st.spinner(f"{action.label}: {jobs_text(seen.count)}"), ops_live.acting() as operator:
+            result = operator.apply(replace(seen, act=act), reason=reason.strip())
+        ops_dialog.settle(ops_dialog.told_of(result, action.label))
 
 
-def _wish(action: Action, number: int) -> str:
-    """Draw what else must be known, and return it."""
-    match action.verb:
-        case "assign":
-            names = ops_live.read(ops_data.read_names).value.consumers
-            wish = st.selectbox("Consumer", [ANYONE, *names], index=None, accept_new_options=True)
-            return (wish or "").strip()
-        case "mark-failed":
-            return st.text_input("Reason", value=MARKED_FAILED).strip()
-    if action.is_final:
-        return st.text_input(f"Type {number} to confirm").strip()
-    return ""
+def _say(seen: Preview) -> None:
+    """Say what is meant, as far as it was looked at."""
+    if seen.query:
+        st.code(safe(seen.query), language=None, wrap_lines=True)
+    if seen.is_capped:
+        st.caption(f"There are more; these are the newest {seen.count:,}.")
+    if seen.count > 1:
+        for word, job in (("Oldest", seen.oldest), ("Newest", seen.newest)):
+            if job is not None:
+                st.caption(f"{word}: {job.id}, enqueued {moment_and_day(job.created_at)}")
+    lines = [_line(job) for job in seen.sample]
+    if more := seen.count - len(lines):
+        lines.append(f"… and {more:,} more")
+    st.code("\n".join(lines), language=None)
+    if seen.will_skip:
+        told = ", ".join(f"{number:,} {safe(reason, 100)}" for reason, number in seen.will_skip.items())
+        st.caption(f"These would be skipped: {told}.")
 
 
-def _is_settled(action: Action, number: int, wish: str) -> bool:
+def _line(job: Job) -> str:
+    return f"{job.id}  {status_word(job.status)}  {safe(job.task, 60)}"
+
+
+def _is_settled(action: Action, number: int, typed: str, wish: Wish) -> bool:
     """Whether the answer is complete; if not, say what is missing."""
-    if action.is_final and wish.replace(",", "") != str(number):
+    if action.wants_number(number) and typed.strip().replace(",", "") != str(number):
         st.error(f"Nothing was changed. Type {number} to confirm.")
         return False
-    if action.verb == "assign" and not wish:
-        st.error("Choose a consumer.")
-        return False
-    return action.verb != "assign" or _is_known_or_confirmed(wish, action.label)
+    return ops_wishes.is_complete(action, wish)
 
 
-def _is_known_or_confirmed(consumer: str, label: str) -> bool:
-    known = (ANYONE, *ops_live.read(ops_data.read_names).value.consumers)
-    if consumer in known or st.session_state.get("unknown") == consumer:
-        return True
-    st.session_state["unknown"] = consumer
-    ops_states.explain(ConsumerNotFound(consumer))
-    st.caption(f"Press {label} once more to confirm.")
-    return False
-
-
-def _do(action: Action, ids: Sequence[int], wish: str) -> None:
-    consumer = None if wish == ANYONE else wish or None
-    what = Act(
-        action.verb,
-        consumer=consumer if action.verb == "assign" else None,
-        error=wish if action.verb == "mark-failed" and wish else MARKED_FAILED,
-    )
-    with ops_live.acting() as operator:
-        result = operator.act(what, ids)
-    st.session_state.update(result=result, acts=acts_so_far() + 1, asking=None)
-    st.rerun(scope="app")
-
-
-def acts_so_far() -> int:
-    """Return how many actions this visit has seen; after each one the selection starts anew."""
-    return int(st.session_state.get("acts", 0))
-
-
-def last_result() -> None:
-    """Say what came of the last action, until it is dismissed."""
-    result: ActResult | None = st.session_state.get("result")
-    if result is None:
-        return
-    label = ACTIONS[result.verb].label
-    with st.container(horizontal=True, vertical_alignment="center"):
-        if result.done:
-            st.success(
-                f"{label} worked for {_jobs(len(result.done))}: {some(result.done)}", icon=":material/check:"
-            )
-        if result.skipped:
-            skipped = sum(result.reasons.values())
-            st.warning(f"{label} skipped {_jobs(skipped)}", icon=":material/skip_next:")
-        if result.error is not None:
-            st.error(f"{label} did not reach {_jobs(result.failed)}: {safe(result.error.summary, 300)}")
-        st.button("Dismiss", on_click=st.session_state.pop, args=("result",), key="dismiss")
-    if result.skipped:
-        rows = [(job_id, safe(error, 300)) for job_id, error in result.skipped.items()]
-        st.dataframe(
-            pd.DataFrame(rows, columns=["id", "why"]),
-            hide_index=True,
-            key="skipped",
-            alt="The skipped jobs, and why",
-            column_config={"id": st.column_config.NumberColumn(format="%d", width="small")},
-        )
-
-
-def _jobs(number: int) -> str:
-    return "1 job" if number == 1 else f"{number:,} jobs"
+def _words(seen: Preview, every: str | None) -> list[str]:
+    """Return what is typed for the same behind the admin program's name, in capitals what is not known yet."""
+    verb, ids = seen.act.verb, [str(job_id) for job_id in seen.ids]
+    asked = seen.query if every is not None else " OR ".join(f"id:{job_id}" for job_id in ids)
+    where = ["--where", asked] if asked else []
+    match verb:
+        case "assign":
+            # The command line assigns one at a time.
+            return ["assign-job", ids[0] if len(ids) == 1 else "JOB", "CONSUMER"]
+        case "delete":
+            return ["delete-db-jobs", *where]
+    which = ids if every is None else where or ["--all"]
+    more = {"reschedule": ["--at", "TIME"], "edit-arguments": ["--set", "NAME=VALUE"]}
+    if verb == "set-priority":
+        return [verb, *which, "PRIORITY"] if every is None else [verb, "PRIORITY", *which]
+    return [verb, *which, *more.get(verb, [])]

@@ -11,10 +11,14 @@ from typing import NamedTuple
 import pandas as pd
 
 from ops_text import as_json, span, status_word
-from persistentq.job import ActivityBucket, Attempt, ConsumerInfo, Job, JobStatus
+from persistentq.job import ActivityBucket, Attempt, ConsumerInfo, Count, Job, JobStatus
 from persistentq.operations import Operator, ago, safe
+from persistentq.operations.emptiness import Removal, removals
+from persistentq.query import EVERY_JOB, All, Comparison, Either, Query, Term, parse
+from persistentq.query.fields import FIELDS
 
 PAGE = 100
+COUNTED = 10_000
 LATEST_FAILURES = 5
 USUAL_WINDOW = "15 min"
 
@@ -63,20 +67,30 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What the jobs table is limited to; the empty value of each means no limit."""
+    """What the jobs table is limited to; the empty value of each means no limit.
+
+    Attributes:
+        status: Any of these.
+        text: A query, in the query language.
+    """
 
     status: tuple[str, ...] = ()
-    queue: str = ""
-    task: str = ""
-    consumer: str = ""
+    text: str = ""
 
-    def __bool__(self) -> bool:
-        return bool(self.status or self.queue or self.task or self.consumer)
+    @property
+    def query(self) -> Query:
+        """Both as one query.
 
-    def __str__(self) -> str:
-        words = {"status": " or ".join(self.status), "queue": self.queue, "task": self.task}
-        words["consumer"] = self.consumer
-        return ", ".join(f"{name} {value}" for name, value in words.items() if value)
+        Raises:
+            InvalidQuery: the text cannot be read.
+            InvalidArgument: no status has this name.
+        """
+        asked = parse(self.text) if self.text else EVERY_JOB
+        parts = asked.parts if isinstance(asked, All) else (asked,)
+        known = tuple(Term("status", Comparison.IS, FIELDS["status"].read(one)) for one in self.status)
+        if len(known) > 1:
+            return All((Either(known), *parts))
+        return All((*known, *parts))
 
 
 class Target(NamedTuple):
@@ -93,13 +107,15 @@ class JobPage:
 
     Attributes:
         targets: One per row of `frame`.
-        total: How many jobs match on all pages; None where that would take a search.
+        total: How many jobs match on all pages, as far as they were counted.
+        scanned: How many were looked at one by one, as no index knows them; None if one does.
     """
 
     targets: tuple[Target, ...]
     frame: pd.DataFrame
     next: str | None
-    total: int | None
+    total: Count
+    scanned: int | None
 
 
 class JobView(NamedTuple):
@@ -110,16 +126,18 @@ class JobView(NamedTuple):
 
 
 class Names(NamedTuple):
-    """What may be chosen from: the queues that hold jobs, and the consumers, living ones first."""
+    """What may be chosen from: the queues that hold jobs, the consumers, living ones first, and the tasks they know."""
 
     queues: list[str]
     consumers: list[str]
+    tasks: list[str]
 
 
 def read_names(operator: Operator) -> Names:
     """Ask for the names that filters and pickers offer."""
     consumers = sorted(operator.queue.list_consumers(), key=lambda one: (not one.is_alive, one.id))
-    return Names(sorted(operator.queue.count_jobs()), [one.id for one in consumers])
+    tasks = {task for one in consumers for task in one.tasks or ()}
+    return Names(sorted(operator.queue.count_jobs()), [one.id for one in consumers], sorted(tasks))
 
 
 def read_overview(operator: Operator, window: Window) -> Overview:
@@ -136,18 +154,18 @@ def read_page(operator: Operator, filters: Filters, after: str | None) -> JobPag
     """Ask for one page of jobs, newest first.
 
     Raises:
-        InvalidArgument: a filter or the cursor has a value that no job can have.
+        InvalidQuery, InvalidArgument: the filters or the cursor cannot be read.
     """
-    page = operator.list_jobs(
-        status=filters.status or None,
-        queue=filters.queue or None,
-        task=filters.task or None,
-        consumer=filters.consumer or None,
-        limit=PAGE,
-        after=after,
-    )
+    where = filters.query
+    page = operator.list_jobs(where=where, limit=PAGE, after=after)
     targets = tuple(Target(job.id, job.status, job.task) for job in page)
-    return JobPage(targets, job_rows(page), page.next, _total(operator, filters))
+    total = operator.queue.count_matching(where, up_to=COUNTED)
+    return JobPage(targets, job_rows(page), page.next, total, page.scanned)
+
+
+def read_removals(operator: Operator, filters: Filters) -> list[Removal]:
+    """Ask which term of a query that means no job hides how many."""
+    return removals(operator.queue, filters.query)
 
 
 def read_job(operator: Operator, job_id: int) -> JobView:
@@ -157,17 +175,6 @@ def read_job(operator: Operator, job_id: int) -> JobView:
         JobNotFound: there is none.
     """
     return JobView(operator.get_job(job_id), operator.get_attempts(job_id))
-
-
-def _total(operator: Operator, filters: Filters) -> int | None:
-    if filters.task or filters.consumer:
-        return None
-    counts = operator.queue.count_jobs()
-    chosen = {filters.queue: counts.get(filters.queue, {})} if filters.queue else counts
-    by_status = count_statuses(chosen)
-    return sum(
-        number for status, number in by_status.items() if not filters.status or status in filters.status
-    )
 
 
 def count_statuses(counts: Mapping[str, Mapping[JobStatus, int]]) -> dict[JobStatus, int]:

@@ -7,6 +7,7 @@ import streamlit as st
 import ops_actions
 import ops_data
 import ops_details
+import ops_dialog
 import ops_live
 from ops_data import Target
 from persistentq.errors import InvalidArgument, JobNotFound
@@ -17,7 +18,7 @@ def show() -> None:
     asked = st.text_input(
         "Job id", key="job", bind="query-params", placeholder="its number", width=200
     ).strip()
-    ops_actions.last_result()
+    ops_dialog.last_result()
     if not asked:
         st.caption("Type the number of a job.")
     elif asked.isascii() and asked.isdigit():

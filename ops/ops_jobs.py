@@ -9,13 +9,18 @@ import streamlit as st
 import ops_actions
 import ops_data
 import ops_details
+import ops_dialog
 import ops_live
 import ops_states
 from ops_data import Filters, JobPage, Target
 from ops_live import Reading
 from persistentq.errors import InvalidArgument
-from persistentq.job import JobStatus
+from persistentq.job import Count, JobStatus
+from persistentq.operations import safe
+from persistentq.query import Comparison, Term, unparse
+from persistentq.query.fields import FIELDS, PATHS
 
+PLACEHOLDER = "any; for example: task:mail.* age>1h error:timed"
 ROW, HEAD, MOST_ROWS = 35, 38, 14
 
 
@@ -46,13 +51,12 @@ class Shown:
 def show() -> None:
     """Draw the page; the part below the filters is drawn again and again."""
     filters = choose_filters()
-    ops_actions.last_result()
+    ops_dialog.last_result()
     ops_live.live(lambda: jobs(filters))
 
 
 def choose_filters() -> Filters:
     """Draw the filters; their values are in the address."""
-    names = ops_live.read(ops_data.read_names).value
     st.pills(
         "Status",
         [str(status) for status in JobStatus],
@@ -60,40 +64,43 @@ def choose_filters() -> Filters:
         key="status",
         bind="query-params",
     )
-    queue, task, consumer, clear = st.columns([3, 3, 3, 1], vertical_alignment="bottom")
-    with queue:
+    query, term, clear = st.columns([6, 3, 1], vertical_alignment="bottom")
+    with query:
+        st.text_input("Query", key="q", bind="query-params", placeholder=PLACEHOLDER, help=_help())
+    with term:
         st.selectbox(
-            "Queue",
-            names.queues,
+            "Add a term",
+            terms(ops_live.read(ops_data.read_names).value),
             index=None,
-            placeholder="any",
-            key="queue",
-            bind="query-params",
-            accept_new_options=True,
-        )
-    with task:
-        st.text_input("Task", placeholder="any; the whole name", key="task", bind="query-params")
-    with consumer:
-        st.selectbox(
-            "Consumer",
-            names.consumers,
-            index=None,
-            placeholder="any",
-            key="consumer",
-            bind="query-params",
-            accept_new_options=True,
+            placeholder="type to search",
+            key="term",
+            on_change=_add_term,
         )
     with clear:
         st.button("Clear", on_click=clear_filters, help="Show all jobs")
-    chosen = st.session_state
-    return Filters(
-        tuple(chosen["status"]), chosen["queue"] or "", chosen["task"].strip(), chosen["consumer"] or ""
-    )
+    return Filters(tuple(st.session_state["status"]), st.session_state["q"].strip())
+
+
+def terms(names: ops_data.Names) -> list[str]:
+    """Return the terms that may be chosen: known values first, then an example of each field."""
+    known = [("queue", names.queues), ("task", names.tasks), ("consumer", names.consumers)]
+    offered = [unparse(Term(field, Comparison.IS, name)) for field, values in known for name in values]
+    return offered + [field.example for field in (*FIELDS.values(), *PATHS.values())]
+
+
+def _help() -> str:
+    fields = ", ".join(f"`{field.example}`" for field in (*FIELDS.values(), *PATHS.values()))
+    return f"The language of the command line's --where, with AND, OR, - and brackets: {fields}"
+
+
+def _add_term() -> None:
+    if term := st.session_state["term"]:
+        st.session_state.update(q=f"{st.session_state['q']} {term}".strip(), term=None)
 
 
 def clear_filters() -> None:
     """Show all jobs, from the newest on."""
-    st.session_state.update(status=[], queue=None, task="", consumer=None)
+    st.session_state.update(status=[], q="")
     newest()
 
 
@@ -114,7 +121,11 @@ def jobs(filters: Filters) -> None:
     if not page.targets:
         nothing_found(shown)
         return
-    ops_actions.bar(shown.chosen)
+    is_every = st.toggle(
+        f"All that match ({number_text(page.total)})", key=f"every-{shown.acts}", disabled=bool(shown.chosen)
+    )
+    every = unparse(filters.query) if is_every and not shown.chosen else None
+    ops_actions.bar(shown.chosen, every)
     table(shown)
     turn_pages(shown)
     if len(shown.chosen) == 1:
@@ -133,7 +144,7 @@ def current_page(filters: Filters) -> Shown:
         newest()
     question = filters, st.query_params.get("after")
     shown: Shown | None = st.session_state.get("shown")
-    acts = ops_actions.acts_so_far()
+    acts = ops_dialog.acts_so_far()
     if shown and (shown.question, shown.acts) == (question, acts) and shown.chosen:
         return shown
     shown = Shown(question, acts, ops_live.read(ops_data.read_page, *question))
@@ -145,11 +156,30 @@ def nothing_found(shown: Shown) -> None:
     """Say why the table is empty."""
     filters, after = shown.question
     ops_states.as_of(shown.reading.at, shown.reading.problem)
-    if not filters and after is None:
+    page = shown.reading.value
+    if page.next is not None:
+        st.info(
+            f"{page.scanned:,} jobs were looked at, and none of them matches.", icon=":material/filter_alt:"
+        )
+        st.button("Look further", on_click=_older, args=(after, page.next), key="older")
+    elif after is not None:
+        st.info("There are no older jobs. Clear shows all jobs.", icon=":material/filter_alt:")
+    elif filters == Filters():
         ops_states.no_jobs()
-        return
-    what = "No job matches these filters" if filters else "There are no older jobs"
-    st.info(f"{what}. Clear shows all jobs.", icon=":material/filter_alt:")
+    else:
+        st.info("No job matches these filters. Clear shows all jobs.", icon=":material/filter_alt:")
+        hidden_by(filters)
+
+
+def hidden_by(filters: Filters) -> None:
+    """Say which term takes how many jobs away."""
+    for term, without in ops_live.read(ops_data.read_removals, filters).value:
+        st.text(f"Without {safe(term, 200)}: {number_text(without)} would match.")
+
+
+def number_text(count: Count) -> str:
+    """Return a count; one that was broken off has a plus."""
+    return f"{count.number:,}{'+' if count.is_capped else ''}"
 
 
 def table(shown: Shown) -> None:
@@ -175,8 +205,8 @@ def turn_pages(shown: Shown) -> None:
     """Draw where in the list this page is, and the ways to the others."""
     page, after = shown.reading.value, shown.question[1]
     first, last = page.targets[0].id, page.targets[-1].id
-    kind = "match" if shown.question[0] else "in all"
-    total = "" if page.total is None else f" · {page.total:,} {kind}"
+    kind = "match" if shown.question[0] != Filters() else "in all"
+    total = f" · {number_text(page.total)} {kind}"
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             "Newer", icon=":material/chevron_left:", disabled=after is None, on_click=_newer, key="newer"
@@ -191,6 +221,10 @@ def turn_pages(shown: Shown) -> None:
             key="older",
         )
         st.text(f"Jobs {first} to {last}{total}", width="content")
+    if page.scanned and page.next and len(page.targets) < ops_data.PAGE:
+        st.caption(
+            f"No index knows all of this: {page.scanned:,} jobs were looked at. Older goes on from there."
+        )
     ops_states.as_of(shown.reading.at, shown.reading.problem)
 
 

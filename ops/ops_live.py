@@ -86,6 +86,20 @@ def operator(queue: PersistentQInterface) -> Operator:
     )
 
 
+def may_change() -> bool:
+    """Whether whoever looks at this page may change anything."""
+    return visitor().role is Role.OPERATOR and not load_settings().is_readonly
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Say what is wrong, if something is, where the block stands on the page."""
+    try:
+        yield
+    except PersistentQError as error:
+        ops_states.explain(error)
+
+
 @contextmanager
 def acting() -> Iterator[Operator]:
     """Give the operator a queue of their own, for one deed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-import ops_actions
+import ops_dialog
 import ops_guard
 import ops_live
 import ops_states
@@ -38,7 +38,7 @@ def show() -> None:
     try:
         head(ops_live.where())
         page.run()
-        ops_actions.open_question()
+        ops_dialog.open_question()
     except DatabaseMissing as error:
         ops_states.no_database(error.location)
         ops_live.draw_again_soon()
@@ -50,7 +50,10 @@ def show() -> None:
 def head(location: str) -> None:
     """Draw the line above every page."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.text(safe(location), width="content")
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            st.text(safe(location), width="content")
+            if not ops_live.may_change():
+                st.caption(":material/lock: **read-only**", width="content")
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             st.caption("Refresh every", width="content")
             ops_live.choose_interval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,11 @@ IN_CHECKOUT = not Path(__file__).resolve().parents[1].joinpath("launch.py").is_f
 
 def _program(name: str) -> str:
     return f"python -m {name}.{name}" if IN_CHECKOUT else f"persistentq {name}"
+
+
+def admin(*words: str) -> str:
+    """Return the command line that these words make."""
+    return f"{_program('admin')} {shlex.join(words)}"
 
 
 def explain(error: PersistentQError) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -69,9 +70,9 @@ def visit(page: str | None = None, **parameters: str | list[str]) -> AppTest:
 
 
 def words(app: AppTest) -> str:
-    """Return all that the page says in words, as Streamlit was given it."""
+    """Return all that the page says in words, as a browser shows it."""
     kinds = (app.text, app.caption, app.info, app.warning, app.error, app.success, app.subheader, app.code)
-    return "\n".join(str(element.value) for kind in kinds for element in kind)
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", "\n".join(str(one.value) for kind in kinds for one in kind))
 
 
 def select_rows(app: AppTest, rows: Sequence[int]) -> AppTest:

@@ -24,6 +24,7 @@ from persistentq import (
     PersistentQInterface,
     open_queue,
 )
+from persistentq.job import Count
 from persistentq.operations import Operator
 from tests.front_ends.ops_kit import fail_for_good
 
@@ -78,7 +79,7 @@ def test_pages_follow_each_other_without_gap_or_repetition(store: PersistentQInt
         page = ops_data.read_page(Operator(store), Filters(), after)
         assert len(page.frame) == len(page.targets) == length
         assert list(page.frame["id"]) == [target.id for target in page.targets]
-        assert page.total == len(ids)
+        assert page.total == Count(len(ids))
         seen += [target.id for target in page.targets]
         after = page.next
     assert after is None
@@ -89,19 +90,26 @@ def test_filters_limit_page_and_total(store: PersistentQInterface) -> None:
     fail_for_good(store, "mail.send", 3, in_queue="mail")
     store.enqueue("mail.send", queue="mail")
     store.enqueue("other")
-    one = ops_data.read_page(Operator(store), Filters(status=("failed",), queue="mail"), None)
-    assert (len(one.targets), one.total) == (3, 3)
+    one = ops_data.read_page(Operator(store), Filters(("failed",), "queue:mail"), None)
+    assert (len(one.targets), one.total) == (3, Count(3))
     assert {target.status for target in one.targets} == {JobStatus.FAILED}
-    two = ops_data.read_page(Operator(store), Filters(status=("failed", "pending"), task="mail.send"), None)
-    assert (len(two.targets), two.total) == (4, None)
-    assert len(ops_data.read_page(Operator(store), Filters(consumer="c1"), None).targets) == 3
-    nothing = ops_data.read_page(Operator(store), Filters(queue="nowhere"), None)
-    assert (nothing.targets, nothing.total, nothing.frame.columns[0]) == ((), 0, "id")
+    two = ops_data.read_page(
+        Operator(store), Filters(("failed", "pending"), "task:mail.send OR task:nothing"), None
+    )
+    assert (len(two.targets), two.total.number) == (4, 4)
+    assert len(ops_data.read_page(Operator(store), Filters(text="consumer:c1"), None).targets) == 3
+    nothing = ops_data.read_page(Operator(store), Filters(text="queue:nowhere"), None)
+    assert (nothing.targets, nothing.total, nothing.frame.columns[0]) == ((), Count(0), "id")
 
 
 @pytest.mark.parametrize(
     ("filters", "after"),
-    [(Filters(queue="no such name!"), None), (Filters(task="two words"), None), (Filters(), "x")],
+    [
+        (Filters(text="colour:red"), None),
+        (Filters(text="(task:a"), None),
+        (Filters(("late",)), None),
+        (Filters(), "x"),
+    ],
 )
 def test_impossible_filters_are_refused(
     store: PersistentQInterface, filters: Filters, after: str | None
@@ -142,11 +150,11 @@ def test_job_view_has_all_attempts_latest_first(store: PersistentQInterface) -> 
 
 def test_names_put_living_consumers_first(store: PersistentQInterface) -> None:
     for name in ("a", "b"):
-        store.heartbeat(name, host="h", pid=1, queues=["default"])
+        store.heartbeat(name, host="h", pid=1, queues=["default"], tasks=["t.two", "t.one"])
     store.retire("a")
     store.enqueue("x", queue="q2")
     store.enqueue("x", queue="q1")
-    assert ops_data.read_names(Operator(store)) == (["q1", "q2"], ["b", "a"])
+    assert ops_data.read_names(Operator(store)) == (["q1", "q2"], ["b", "a"], ["t.one", "t.two"])
 
 
 def test_consumer_states_are_said_in_words() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -162,14 +163,29 @@ def test_the_jobs_page_turns(store: PersistentQInterface) -> None:
 def test_filters_come_from_the_address(store: PersistentQInterface) -> None:
     failed = fail_for_good(store, "mail.send", 2, in_queue="mail")
     store.enqueue("mail.send", queue="mail")
-    app = visit(JOBS, status=["failed"], queue="mail", task="mail.send", consumer="c1")
+    app = visit(JOBS, status=["failed"], q="queue:mail task:mail.* consumer:c1")
     assert app.dataframe[0].value["id"].tolist() == [job.id for job in failed]
-    app.text_input(key="task").set_value("other").run()
+    app.text_input(key="q").set_value("task:other queue:mail").run()
     assert "No job matches these filters" in words(app)
-    app.text_input(key="task").set_value("two words").run()
-    assert "two words" in app.error[0].value
+    assert "Without task:other: 2 would match." in words(app)
+    assert "Without queue:mail: 0 would match." in words(app)
+    app.text_input(key="q").set_value("colour:red").run()
+    assert "colour" in app.error[0].value
     next(button for button in app.button if button.label == "Clear").click().run()
     assert len(app.dataframe[0].value) == 3
+
+
+def test_a_term_can_be_chosen(store: PersistentQInterface) -> None:
+    store.enqueue("a", queue="mail")
+    store.heartbeat("c1", host="h", pid=1, queues=["mail"], tasks=["mail.send"])
+    app = visit(JOBS, q="age<1h")
+    offered = app.selectbox(key="term").options
+    assert offered[:3] == ["queue:mail", "task:mail.send", "consumer:c1"]
+    assert "attempts>=3" in offered
+    app.selectbox(key="term").set_value("queue:mail").run()
+    assert app.text_input(key="q").value == "age<1h queue:mail"
+    assert app.selectbox(key="term").value is None
+    assert len(app.dataframe[0].value) == 1
 
 
 def test_a_link_to_a_page_of_jobs_that_are_gone(store: PersistentQInterface) -> None:
@@ -196,7 +212,7 @@ def test_actions_that_fit_none_of_the_chosen_are_off(store: PersistentQInterface
     store.enqueue("a")
     fail_for_good(store, "b", 1, in_queue="other")
     app = visit(JOBS)
-    verbs = ("resubmit", "cancel", "mark-failed", "assign", "delete")
+    verbs = ("resubmit", "cancel", "mark-failed", "assign", "delete", "reschedule")
     assert all(app.button(key=f"act-{verb}").disabled for verb in verbs)
     select_rows(app, [0])
     on = [verb for verb in verbs if not app.button(key=f"act-{verb}").disabled]
@@ -208,6 +224,7 @@ def test_actions_that_fit_none_of_the_chosen_are_off(store: PersistentQInterface
         "Mark failed 1",
         "Assign 1",
         "Delete 2",
+        "Reschedule 1",
     ]
 
 
@@ -236,7 +253,7 @@ def test_cancel_and_mark_failed(store: PersistentQInterface) -> None:
     assert store.get_job(one.id).status == JobStatus.CANCELLED
     select_rows(app, [0])
     app.button(key="act-mark-failed").click().run()
-    app.text_input[-1].set_value("by mistake")
+    app.text_input(key="reason").set_value("by mistake")
     agree(app)
     assert (store.get_job(two.id).status, store.get_job(two.id).error) == (JobStatus.FAILED, "by mistake")
 
@@ -246,11 +263,11 @@ def test_deleting_needs_the_number_typed(store: PersistentQInterface) -> None:
         store.enqueue("a")
     app = select_rows(visit(JOBS), [0, 1])
     app.button(key="act-delete").click().run()
-    app.text_input[-1].set_value("1")
+    app.text_input(key="number").set_value("1")
     agree(app)
     assert "Nothing was changed" in words(app)
     assert len(store.list_jobs()) == 2
-    app.text_input[-1].set_value("2")
+    app.text_input(key="number").set_value("2")
     agree(app)
     assert len(store.list_jobs()) == 0
     assert "Delete worked for 2 jobs" in words(app)
@@ -271,6 +288,90 @@ def test_assign_reserves_and_frees(store: PersistentQInterface) -> None:
     app.selectbox[-1].set_value("(anyone)")
     agree(app)
     assert store.get_job(job.id).reserved_for is None
+
+
+def test_acts_that_change_what_a_job_is(store: PersistentQInterface) -> None:
+    job = store.enqueue("a", {"to": "x", "cc": "y"}, delay=timedelta(hours=1))
+
+    def do(verb: str, key: str, value: Any) -> None:
+        select_rows(app, [0])
+        app.button(key=f"act-{verb}").click().run()
+        next(
+            one
+            for kind in (app.text_input, app.number_input, app.text_area)
+            for one in kind
+            if one.key == key
+        ).set_value(value)
+        agree(app)
+
+    app = visit(JOBS)
+    do("set-priority", "priority", 7)
+    do("edit-arguments", "set", '{"to": "z"}')
+    do("reschedule", "when", "2d")
+    now = store.get_job(job.id)
+    assert (now.priority, now.args) == (7, {"to": "z", "cc": "y"})
+    assert timedelta(days=1) < now.run_at - now.created_at < timedelta(days=3)
+    do("edit-arguments", "drop", "cc, none")
+    do("reschedule", "when", "")
+    assert (store.get_job(job.id).args, store.get_job(job.id).status) == ({"to": "z"}, JobStatus.PENDING)
+    do("edit-arguments", "set", "[1]")
+    assert "JSON object" in app.error[-1].value
+    agree(app)
+    assert [entry.verb for entry in store.list_journal().items[:2]] == ["reschedule", "edit-arguments"]
+
+
+def test_all_that_match(store: PersistentQInterface) -> None:
+    failed = fail_for_good(store, "mail.send", PAGE + 1)
+    store.enqueue("other", queue="other")
+    app = visit(JOBS, q="task:mail.send")
+    app.toggle[0].set_value(True).run()
+    assert app.toggle[0].label == "All that match (101)"
+    app.button(key="act-resubmit").click().run()
+    said = words(app)
+    for part in (
+        "Make 101 jobs pending again?",
+        f"Oldest: {failed[-1].id},",
+        f"Newest: {failed[0].id},",
+        "… and 96 more",
+    ):
+        assert part in said
+    assert "admin resubmit --where task:mail.send" in said
+    late = fail_for_good(store, "mail.send", 1)[0]
+    app.text_input(key="reason").set_value("mended")
+    agree(app)
+    assert "Type 101 to confirm" in words(app)
+    app.text_input(key="number").set_value("101")
+    agree(app)
+    assert len(store.list_jobs(status="pending", task="mail.send", limit=1000)) == PAGE + 1
+    assert store.get_job(late.id).status == JobStatus.FAILED
+    (entry,) = store.list_journal().items
+    assert (entry.verb, entry.query, entry.reason, entry.done) == (
+        "resubmit",
+        "task:mail.send",
+        "mended",
+        101,
+    )
+    app.button(key="undo").click().run()
+    assert "Undo worked for 101 jobs" in words(app)
+    assert len(store.list_jobs(status="failed", task="mail.send", limit=1000)) == PAGE + 2
+
+
+@pytest.mark.parametrize("how", ["viewer", "setting"])
+def test_read_only(store: PersistentQInterface, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Without the guard nobody has said who they are, so with a password they are viewers."""
+    if how == "viewer":
+        monkeypatch.setenv("OPS_PASSWORD", "sesame")
+    app = select_rows(visit(JOBS), [0]) if store.enqueue("a") else None
+    assert app
+    if how == "setting":
+        app.button(key="act-cancel").click().run()
+        monkeypatch.setenv("QUEUE_READONLY", "1")
+        agree(app)
+        assert "this is read-only" in words(app)
+        app = select_rows(visit(JOBS), [0])
+    assert "read-only" in words(app)
+    assert all(button.disabled for button in app.button if (button.key or "").startswith("act-"))
+    assert not store.list_journal().items
 
 
 def test_an_action_on_a_locked_database_changes_nothing_and_says_so(

@@ -1,0 +1,116 @@
+"""What must be known for some acts beside the jobs: for whom, when, how urgent, which arguments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import streamlit as st
+
+import ops_data
+import ops_live
+import ops_states
+from persistentq import clock
+from persistentq.acts import MARKED_FAILED, Act
+from persistentq.errors import ConsumerNotFound, InvalidArgument
+from persistentq.operations import Action
+from persistentq.query.fields import FIELDS
+
+ANYONE = "(anyone)"
+Wish = Mapping[str, Any]
+
+
+def any_act(verb: str) -> Act:
+    """Return an act with this verb, to look which jobs it would be about."""
+    return Act(verb, without=("any",))
+
+
+def draw(verb: str) -> Wish:
+    """Draw what else must be known, and return it."""
+    match verb:
+        case "assign":
+            names = ops_live.read(ops_data.read_names).value.consumers
+            return {
+                "consumer": st.selectbox("Consumer", [ANYONE, *names], index=None, accept_new_options=True)
+            }
+        case "reschedule":
+            text = st.text_input(
+                "When", placeholder="10m, or 2026-11-24T18:30 (UTC); empty for now", key="when"
+            )
+            return {"when": text.strip()}
+        case "set-priority":
+            priority = st.number_input(
+                "Priority", -1_000_000, 1_000_000, 0, key="priority", help="Higher leaves earlier."
+            )
+            return {"priority": int(priority)}
+        case "edit-arguments":
+            text = st.text_area("Set", placeholder='{"to": "a@example.org"}', key="set", height=100)
+            names_text = st.text_input("Drop", placeholder="names, with commas between them", key="drop")
+            return {"set": text.strip(), "drop": names_text}
+    return {}
+
+
+def is_complete(action: Action, wish: Wish) -> bool:
+    """Whether nothing is missing; if something is, say what."""
+    if action.verb != "assign":
+        return True
+    consumer = (wish["consumer"] or "").strip()
+    if not consumer:
+        st.error("Choose a consumer.")
+        return False
+    known = (ANYONE, *ops_live.read(ops_data.read_names).value.consumers)
+    if consumer in known or st.session_state.get("unknown") == consumer:
+        return True
+    st.session_state["unknown"] = consumer
+    ops_states.explain(ConsumerNotFound(consumer))
+    st.caption(f"Press {action.label} once more to confirm.")
+    return False
+
+
+def act_of(verb: str, wish: Wish, reason: str) -> Act:
+    """Return what is to be done.
+
+    Raises:
+        InvalidArgument: what was typed cannot be read.
+    """
+    match verb:
+        case "assign":
+            return Act(verb, consumer=None if wish["consumer"] == ANYONE else wish["consumer"].strip())
+        case "mark-failed":
+            return Act(verb, error=reason or MARKED_FAILED)
+        case "reschedule":
+            return Act(verb, run_at=_moment(wish["when"]))
+        case "set-priority":
+            return Act(verb, priority=wish["priority"])
+        case "edit-arguments":
+            names = tuple(filter(None, map(str.strip, wish["drop"].split(","))))
+            return Act(verb, arguments=_arguments(wish["set"]), without=names)
+    return Act(verb)
+
+
+def _moment(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        span = FIELDS["age"].read(text)
+    except InvalidArgument:
+        span = None
+    if isinstance(span, timedelta):
+        return clock.now() + span
+    try:
+        moment = FIELDS["run"].read(text)
+    except InvalidArgument as error:
+        raise InvalidArgument("when", text, error.problem) from None
+    return moment if isinstance(moment, datetime) else None
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text or "{}")
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise InvalidArgument("arguments", text, 'are not a JSON object such as {"to": "a@example.org"}')
+    return values
