@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from persistentq.job import Attempt, Job, JobStatus
-from persistentq.operations import safe
+from persistentq.operations import ago, safe
 
 from .cells import Line, wrap
 from .state import State
@@ -18,6 +18,8 @@ LONGEST_VALUE = 20_000
 """Characters of arguments or result that are shown; the rest is counted."""
 
 MOST_ATTEMPTS = 20
+MOST_LOG_LINES = 200
+LONGEST_BAR = 10
 
 
 class Part(NamedTuple):
@@ -29,13 +31,26 @@ class Part(NamedTuple):
     margin: int = 11
 
 
+def row_details(state: State, width: int) -> list[Line]:
+    """Return everything about the row under the cursor in lines of at most `width` cells."""
+    if state.chosen is None or not state.chosen.about:
+        return [[("class:dim", "there is no more to tell")]]
+    return [[(style, text)] for style, whole in state.chosen.about for text in wrap(whole, max(2, width))]
+
+
 def detail_lines(state: State, now: datetime, width: int) -> list[Line]:
     """Return everything about the selected job in lines of at most `width` cells."""
     job = state.selected
     if job is None:
         return [[("class:dim", "no job is selected")]]
     lines: list[Line] = []
-    for part in (*_facts(job, now), *_values(job), *_history(state.attempts, now)):
+    for part in (
+        *_facts(job, now),
+        *_reasons(state),
+        *_values(job),
+        *_history(state.attempts, now),
+        *_told(state),
+    ):
         label = part.label.ljust(part.margin)
         for text in wrap(part.text, max(2, width - part.margin)):
             lines.append([("class:label", label), (part.style, text)])
@@ -75,6 +90,36 @@ def _facts(job: Job, now: datetime) -> Iterator[Part]:
         label = ""
 
 
+def _reasons(state: State) -> Iterator[Part]:
+    if state.snapshot is None or state.attempts is None:
+        return
+    label = "why"
+    for fact in state.snapshot.facts:
+        over = f" (over {ago(-fact.over_in)})" if fact.over_in else ""
+        yield Part(label, safe(fact.text) + over)
+        if fact.remedy:
+            yield Part("", f"→ {safe(fact.remedy)}", "class:dim")
+        label = ""
+
+
+def _told(state: State) -> Iterator[Part]:
+    if state.snapshot is None or state.attempts is None:
+        return
+    log = state.snapshot.log
+    if log.progress is not None:
+        yield Part(
+            "", f"progress {log.progress.fraction:.0%} {safe(log.progress.note)}".rstrip(), "class:title", 0
+        )
+    if not log.lines:
+        return
+    dropped = f", {log.dropped:,} older lines are not kept" if log.dropped else ""
+    yield Part("", f"log, latest first{dropped}", "class:title", 0)
+    for line in log.lines[: -MOST_LOG_LINES - 1 : -1]:
+        yield Part("", f"{line.at:%H:%M:%S} #{line.attempt} {safe(line.text)}", "", 2)
+    if (more := len(log.lines) - MOST_LOG_LINES) > 0:
+        yield Part("", f"… and {more:,} earlier lines", "class:dim", 2)
+
+
 def _values(job: Job) -> Iterator[Part]:
     yield from _value("arguments", job.args)
     if job.metadata:
@@ -101,17 +146,26 @@ def _history(attempts: tuple[Attempt, ...] | None, now: datetime) -> Iterator[Pa
     if not attempts:
         yield Part("", "reading …" if attempts is None else "none yet", "class:dim", 2)
         return
+    longest = max((one.ended_at - one.started_at for one in attempts if one.ended_at), default=timedelta(0))
     for attempt in attempts[: -MOST_ATTEMPTS - 1 : -1]:
-        yield from _attempt(attempt, now)
+        yield from _attempt(attempt, longest, now)
     if (more := len(attempts) - MOST_ATTEMPTS) > 0:
         yield Part("", f"… and {more:,} earlier", "class:dim", 2)
 
 
-def _attempt(attempt: Attempt, now: datetime) -> Iterator[Part]:
+def _bar(attempt: Attempt, longest: timedelta) -> str:
+    """Return how long an attempt took beside the longest, as a bar, if it has ended."""
+    if attempt.ended_at is None or longest == timedelta(0):
+        return ""
+    return " " + "█" * max(1, round(LONGEST_BAR * ((attempt.ended_at - attempt.started_at) / longest)))
+
+
+def _attempt(attempt: Attempt, longest: timedelta, now: datetime) -> Iterator[Part]:
     outcome = attempt.outcome or "running"
     took = f", {span_text(attempt.ended_at - attempt.started_at)}" if attempt.ended_at else ""
     started = moment_text(attempt.started_at, now)
-    yield Part("", f"#{attempt.attempt} {outcome} at {safe(attempt.consumer)}{took}", "class:title", 2)
+    bar = _bar(attempt, longest)
+    yield Part("", f"#{attempt.attempt} {outcome} at {safe(attempt.consumer)}{took}{bar}", "class:title", 2)
     yield Part("", f"started {started}", "", 4)
     if attempt.error:
         yield from _block(f"{attempt.error_type}: {attempt.error}", "class:error", 4)

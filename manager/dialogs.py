@@ -5,46 +5,145 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from persistentq.acts import Act, works_on
 from persistentq.checks import check_consumer
-from persistentq.errors import ConsumerNotFound, InvalidArgument, InvalidTransition
-from persistentq.job import ConsumerInfo, require_before
-from persistentq.operations import ACTIONS
+from persistentq.errors import ConsumerNotFound, InvalidArgument, InvalidTransition, ReadOnlyMode
+from persistentq.job import ConsumerInfo, Job, JobStatus
+from persistentq.operations import Preview
 
-from .state import Act, Confirm, Dialog, Move, PickConsumer, State, TypeNumber
-from .wording import jobs_text
+from .asking import Do, Focus, Look, PickConsumer, Question
+from .deeds import Deed
+from .state import Move, State
+
+LONGEST = 200
 
 
-def ask(verb: str) -> Move:
-    """Open the dialog for this action on the marked jobs, else on the selected one.
+def ask_act(act: Act) -> Move:
+    """Ask whether to do this to the marked jobs, else to the selected one.
 
     The jobs are fixed here: what is read while the dialog is open does not change what it is about.
     """
 
+    def ask_about(state: State) -> State:
+        if not state.is_all and not state.targets:
+            return state.says("no job is selected", is_error=True)
+        deed = Deed(
+            act.verb, act, () if state.is_all else state.targets, state.query if state.is_all else None
+        )
+        return ask(deed)(state)
+
+    return ask_about
+
+
+def ask_verb(verb: str) -> Move:
+    """Ask whether to do what needs nothing but a verb; of an assignment, first for whom."""
+
+    def ask_about(state: State) -> State:
+        asked = ask_act(Act(verb))(state)
+        if verb != "assign" or not isinstance(asked.dialog, Question):
+            return asked
+        consumers = tuple(sorted(state.consumers, key=_likeliest_first))
+        return replace(asked, dialog=PickConsumer(asked.dialog.deed, consumers), order=None)
+
+    return ask_about
+
+
+def ask(deed: Deed) -> Move:
+    """Open the dialog for this deed; refuse at once what cannot work."""
+
     def open_dialog(state: State) -> State:
         if state.busy:
             return state.says(f"still busy: {state.busy}", is_error=True)
-        if not state.targets:
-            return state.says("no job is selected", is_error=True)
-        if not state.marks and state.selected:
-            try:
-                require_before(verb, state.selected.id, state.selected.status)
-            except InvalidTransition as refusal:
-                return state.says(str(refusal), is_error=True)
-        return replace(state, dialog=_first_dialog(verb, state))
+        if state.is_readonly:
+            refusal = ReadOnlyMode(deed.verb)
+            return state.says(f"{refusal.summary}; {refusal.hint}", is_error=True)
+        only = state.find(deed.ids[0]) if len(deed.ids) == 1 else None
+        if deed.act is None or only is None:
+            return _opened(state, Question(deed))
+        if only.status not in works_on(deed.verb):
+            refused = InvalidTransition(only.id, only.status, deed.verb, _allowed(deed.verb))
+            return state.says(str(refused), is_error=True)
+        return _opened(state, Question(deed, _seen(deed.act, only)))
 
     return open_dialog
 
 
-def _first_dialog(verb: str, state: State) -> Dialog:
-    if verb == "assign":
-        return PickConsumer(state.targets, tuple(sorted(state.consumers, key=_likeliest_first)))
-    if ACTIONS[verb].is_final and len(state.targets) > 1:
-        return TypeNumber(verb, state.targets)
-    return Confirm(verb, state.targets)
+def _allowed(verb: str) -> str:
+    return " or ".join(status for status in JobStatus if status in works_on(verb))
+
+
+def _seen(act: Act, job: Job) -> Preview:
+    """Return the preview of one job, which is on the screen already."""
+    return Preview(act, ids=(job.id,), statuses={job.status: 1}, sample=(job,), oldest=job, newest=job)
+
+
+def _opened(state: State, question: Question) -> State:
+    if question.wants_number:
+        question = question._replace(focus=Focus.NUMBER)
+    order = None if question.is_ready else Look(question.deed)
+    return replace(state, dialog=question, order=order, prompt=None)
+
+
+def ask_undo(state: State) -> State:
+    """Ask whether to take back the operator's last act from here."""
+    if state.entry is None:
+        return state.says(
+            "nothing was done from here that can be taken back; 8 shows the journal", is_error=True
+        )
+    return ask(Deed("undo", number=state.entry))(state)
+
+
+def ask_row(verb: str, paused_verb: str = "") -> Move:
+    """Ask whether to do this to what the cursor is on in another view than the jobs.
+
+    Args:
+        paused_verb: What to do instead if that is paused.
+    """
+
+    def ask_about(state: State) -> State:
+        row = state.chosen
+        if row is None:
+            return state.says("nothing is selected", is_error=True)
+        chosen = paused_verb if row.is_paused and paused_verb else verb
+        if verb == "undo":
+            return ask(Deed(verb, number=int(row.key)))(state)
+        if verb.endswith("-consumer"):
+            if not row.program:
+                return state.says(f"{row.key} is not kept by the supervisord of here", is_error=True)
+            return ask(Deed(chosen, name=row.program))(state)
+        return ask(Deed(chosen, name=row.key))(state)
+
+    return ask_about
+
+
+def ask_group(verb: str) -> Move:
+    """Ask whether to do this to every job of the group of failures under the cursor."""
+
+    def ask_about(state: State) -> State:
+        if state.chosen is None:
+            return state.says("nothing is selected", is_error=True)
+        return ask(Deed(verb, Act(verb), where=state.chosen.where))(state)
+
+    return ask_about
+
+
+def ask_scale(by: int) -> Move:
+    """Ask whether to let so many consumers more or fewer run."""
+
+    def ask_about(state: State) -> State:
+        running = sum(row.program.startswith("consumer:") for row in state.rows)
+        if not running:
+            return state.says("no consumer is kept by a supervisord of here", is_error=True)
+        return ask(Deed("scale", number=max(0, running + by)))(state)
+
+    return ask_about
 
 
 def _likeliest_first(consumer: ConsumerInfo) -> tuple[bool, bool, str]:
     return (not consumer.is_alive, consumer.stopped_at is not None, consumer.id)
+
+
+# --- in the dialog
 
 
 def dismiss(state: State) -> State:
@@ -52,52 +151,82 @@ def dismiss(state: State) -> State:
     return replace(state, dialog=None)
 
 
-def switch_button(state: State) -> State:
-    """Move the focus to the other button."""
+def step_focus(by: int) -> Move:
+    """Move on to the next button or field, round and round."""
+
+    def step(state: State) -> State:
+        match state.dialog:
+            case Question() as dialog:
+                first = (Focus.NUMBER,) if dialog.wants_number else (Focus.KEEP, Focus.DO)
+                fields = (*first, Focus.REASON)
+                place = fields.index(dialog.focus) if dialog.focus in fields else 0
+                return replace(state, dialog=dialog._replace(focus=fields[(place + by) % len(fields)]))
+        return state
+
+    return step
+
+
+def to_reason(state: State) -> State:
+    """Let the reason be typed."""
     match state.dialog:
-        case Confirm() as dialog:
-            return replace(state, dialog=dialog._replace(is_yes=not dialog.is_yes))
+        case Question() as dialog:
+            return replace(state, dialog=dialog._replace(focus=Focus.REASON))
     return state
 
 
 def press(state: State) -> State:
     """Do what Enter means in the dialog: press the focused button, compare the number, or take the consumer."""
     match state.dialog:
-        case Confirm(is_yes=True):
+        case Question(focus=Focus.DO):
             return confirm(state)
-        case TypeNumber() as dialog:
-            if dialog.typed == str(len(dialog.job_ids)):
+        case Question(focus=Focus.REASON):
+            return step_focus(1)(state)
+        case Question(focus=Focus.NUMBER) as dialog:
+            if not dialog.is_ready or dialog.typed == str(dialog.fitting):
                 return confirm(state)
-            problem = f"type {len(dialog.job_ids)} to go on, or Esc to leave"
+            problem = f"type {dialog.fitting} to go on, or Esc to leave"
             return replace(state, dialog=dialog._replace(problem=problem))
         case PickConsumer() as dialog:
-            return replace(state, dialog=_chosen(dialog))
+            return _pick(dialog)(state)
     return dismiss(state)
 
 
 def confirm(state: State) -> State:
-    """Close the dialog and order what it asks about."""
+    """Close the dialog and order what it asks about, once it is known which jobs those are."""
     match state.dialog:
-        case Confirm(verb, job_ids, consumer):
-            order = Act(verb, job_ids, consumer)
-        case TypeNumber(verb, job_ids):
-            order = Act(verb, job_ids)
-        case _:
-            return state
-    return replace(state, dialog=None, order=order, busy=f"{verb} {jobs_text(job_ids)} …")
+        case Question(is_ready=False) as dialog:
+            return replace(
+                state, dialog=dialog._replace(problem="wait: which jobs are meant is being looked at")
+            )
+        case Question(deed, seen, reason=reason) as dialog:
+            if dialog.fitting == 0:
+                return dismiss(state).says("no job would be changed")
+            return replace(state, dialog=None, order=Do(deed, seen, reason), busy=f"{deed.what()} …")
+    return state
 
 
-def _chosen(dialog: PickConsumer) -> Dialog:
-    if not dialog.typed:
-        chosen = dialog.consumers[dialog.row - 1].id if dialog.row else None
-        return Confirm("assign", dialog.job_ids, chosen)
-    try:
-        check_consumer(dialog.typed)
-    except InvalidArgument as refusal:
-        return dialog._replace(problem=str(refusal))
-    is_known = any(consumer.id == dialog.typed for consumer in dialog.consumers)
-    warning = "" if is_known else str(ConsumerNotFound(dialog.typed))
-    return Confirm("assign", dialog.job_ids, dialog.typed, warning)
+def _pick(dialog: PickConsumer) -> Move:
+    chosen: str | None = None
+    warning = ""
+    if dialog.typed:
+        try:
+            chosen = check_consumer(dialog.typed)
+        except InvalidArgument as refusal:
+            problem = str(refusal)
+            return lambda state: replace(state, dialog=dialog._replace(problem=problem))
+        is_known = any(consumer.id == chosen for consumer in dialog.consumers)
+        warning = "" if is_known else str(ConsumerNotFound(chosen))
+    elif dialog.row:
+        chosen = dialog.consumers[dialog.row - 1].id
+    deed = replace(dialog.deed, act=Act("assign", consumer=chosen))
+
+    def ask_again(state: State) -> State:
+        asked = ask(deed)(replace(state, dialog=None))
+        if warning and isinstance(asked.dialog, Question):
+            return replace(asked, dialog=asked.dialog._replace(problem=warning))
+        return asked
+
+    return ask_again
 
 
 def step_choice(by: int) -> Move:
@@ -115,7 +244,7 @@ def step_choice(by: int) -> Move:
 
 def type_text(text: str) -> Move:
     """Add `text` to what was typed into the dialog; line ends of pasted text are left out."""
-    return _retype(lambda typed: (typed + "".join(filter(str.isprintable, text)))[:128])
+    return _retype(lambda typed: (typed + "".join(filter(str.isprintable, text)))[:LONGEST])
 
 
 def erase(state: State) -> State:
@@ -126,8 +255,12 @@ def erase(state: State) -> State:
 def _retype(change: Callable[[str], str]) -> Move:
     def retype(state: State) -> State:
         match state.dialog:
-            case (TypeNumber() | PickConsumer()) as dialog:
+            case Question(focus=Focus.REASON) as dialog:
+                return replace(state, dialog=dialog._replace(reason=change(dialog.reason), problem=""))
+            case Question(focus=Focus.NUMBER) as dialog:
                 return replace(state, dialog=dialog._replace(typed=change(dialog.typed), problem=""))
+            case PickConsumer() as dialog:
+                return replace(state, dialog=dialog._replace(typed=change(dialog.typed)[:128], problem=""))
         return state
 
     return retype

@@ -11,7 +11,9 @@ from persistentq.operations import GLYPHS, ago, safe
 from .cells import Click, Line, fit, flow, plain
 from .help import help_lines
 from .moves import show_status
-from .state import FILTERS, Place, State
+from .snapshot import Place
+from .state import FILTERS, State
+from .views import VIEWS
 from .wording import number_text
 
 NAME = "persistentq  "
@@ -27,7 +29,7 @@ def header_lines(state: State, now: datetime, click: Click) -> list[Line]:
     return [
         _first_line(state, now),
         *[*counts, []][: state.header_lines - 2],
-        plain(_caption(state), "class:title"),
+        _caption(state),
     ]
 
 
@@ -38,6 +40,8 @@ def freshness(state: State, now: datetime) -> tuple[str, str]:
     age = max(timedelta(0), now - state.snapshot.read_at)
     if state.problem is not None:
         return "class:stale", f"STALE {ago(age)}: {_reason(state.problem)}"
+    if state.is_frozen:
+        return "class:warn", f"FROZEN {ago(age)}"
     if age > state.snapshot.next_in + GRACE:
         return "class:stale", f"STALE {ago(age)}: the database does not answer"
     return "class:live", f"live {state.snapshot.read_at:%H:%M:%S} UTC"
@@ -51,17 +55,18 @@ def _reason(problem: Exception) -> str:
 
 def _first_line(state: State, now: datetime) -> Line:
     style, words = freshness(state, now)
-    longest = state.columns - len(NAME) - ROOM_FOR_LOCATION
+    badge = "READ-ONLY " if state.is_readonly else ""
+    longest = state.columns - len(NAME) - len(badge) - ROOM_FOR_LOCATION
     words = words if len(words) <= longest else fit(words, longest)
     location = safe(state.snapshot.location if state.snapshot else state.location)
-    room = state.columns - len(NAME) - len(words) - 1
+    room = state.columns - len(NAME) - len(badge) - len(words) - 1
     if len(location) > room:
         location = "…" + location[1 - room :]  # The file's name is at the end.
-    return [("class:title", NAME), ("", fit(location, room + 1)), (style, words)]
+    return [("class:title", NAME), ("class:warn", badge), ("", fit(location, room + 1)), (style, words)]
 
 
 def _counts(state: State, click: Click) -> Iterator[Line]:
-    counts = state.snapshot.counts if state.snapshot else {}
+    counts = state.snapshot.totals if state.snapshot else {}
     for status in FILTERS:
         number = sum(counts.values()) if status is None else counts.get(status, 0)
         word = f"{GLYPHS[status]} {status}" if status else "all"
@@ -71,24 +76,36 @@ def _counts(state: State, click: Click) -> Iterator[Line]:
         yield [(style, f"[{text}]" if is_chosen else f" {text} ", click(show_status(status), None))]
 
 
-def _caption(state: State) -> str:
+def _caption(state: State) -> Line:
     if state.place is Place.HELP:
         count = len(help_lines(state.columns))
-        return f"help · lines {state.scroll + 1} to {min(count, state.scroll + state.body_lines)} of {count}"
-    parts = ["consumers"] if state.place is Place.CONSUMERS else ["jobs", *_about_the_list(state)]
+        end = min(count, state.scroll + state.body_lines)
+        return plain(f"help · lines {state.scroll + 1} to {end} of {count}", "class:title")
+    name = f"{list(VIEWS).index(state.view) + 1} {VIEWS[state.view].name}"
+    parts = [name, *(_about_the_list(state) if state.view is Place.JOBS else _about_the_rows(state))]
+    caption: Line = plain(" · ".join(parts), "class:title")
     if state.snapshot:
         alive = sum(consumer.is_alive for consumer in state.consumers)
-        parts.append(f"{alive} of {len(state.consumers)} consumers alive")
-    return " · ".join(parts)
+        is_down = bool(state.consumers) and not alive
+        words = "all consumers are down" if is_down else f"{alive} of {len(state.consumers)} consumers alive"
+        caption += [("class:title", " · "), ("class:silent" if is_down else "class:title", words)]
+    return caption
+
+
+def _about_the_rows(state: State) -> Iterator[str]:
+    if state.is_current:
+        yield f"{state.row_number + 1 if state.rows else 0} of {len(state.rows):,}"
+    else:
+        yield "reading …"
 
 
 def _about_the_list(state: State) -> Iterator[str]:
-    if state.only_status:
-        yield str(state.only_status)
-    if state.only_consumer:
-        yield f"of {safe(state.only_consumer)}"
+    if state.query:
+        yield safe(state.query, max(20, state.columns - 60))
     yield f"page {len(state.pages)}{_of_pages(state)}"
-    if state.marks:
+    if state.is_all:
+        yield "all that match are marked"
+    elif state.marks:
         gone = len(state.snapshot.gone & state.marks) if state.snapshot else 0
         yield f"{len(state.marks):,} marked" + (f", {gone:,} of them gone" if gone else "")
     if state.snapshot and not state.is_current:
@@ -98,8 +115,14 @@ def _about_the_list(state: State) -> Iterator[str]:
 
 
 def _of_pages(state: State) -> str:
-    if state.snapshot is None or state.only_consumer is not None:
-        return ""  # How many jobs a consumer has is not counted.
-    counts = state.snapshot.counts
-    total = sum(counts.values()) if state.only_status is None else counts.get(state.only_status, 0)
+    if state.snapshot is None:
+        return ""
+    matching = state.snapshot.matching
+    total = sum(state.snapshot.totals.values())
+    if state.query and not state.where and state.only_status is not None:
+        total = state.snapshot.totals.get(state.only_status, 0)
+    elif matching is not None:
+        if matching.is_capped:
+            return f", more than {matching.number:,} match"
+        total = matching.number
     return f" of {max(len(state.pages), -(-total // state.page_size)):,}"

@@ -9,13 +9,16 @@ from persistentq.errors import DatabaseMissing, PersistentQError
 from persistentq.operations import safe
 
 from .cells import Click, Line, fit, flow, pad, plain, wrap
-from .detail import detail_lines
+from .detail import detail_lines, row_details
 from .header import freshness, header_lines
 from .help import help_lines
 from .keys import hints
-from .moves import scroll
-from .state import FOOTER_LINES, LOWEST, NARROWEST, Place, State
-from .table import consumer_lines, job_lines
+from .moves import equivalent, scroll
+from .snapshot import Place, Snapshot
+from .state import FOOTER_LINES, LOWEST, NARROWEST, State
+from .table import job_lines, row_lines
+from .typing_line import prompt_lines
+from .views import VIEWS
 from .wording import command
 
 MOST_MESSAGE_LINES = 3
@@ -39,7 +42,7 @@ def clamp_scroll(state: State, now: datetime) -> State:
         end = len(help_lines(state.columns)) - state.body_lines
     else:
         width, height = _detail_size(state)
-        end = len(detail_lines(state, now, width)) - height
+        end = len(_all_details(state, now, width)) - height
     return replace(state, scroll=max(0, min(state.scroll, end)))
 
 
@@ -60,32 +63,41 @@ def _body(state: State, now: datetime, click: Click) -> list[Line]:
         return help_lines(width)[state.scroll :]
     if words := _words(state):
         return [plain(line) for text in words for line in wrap(text, width)]
-    if state.place is Place.CONSUMERS:
-        return consumer_lines(state, width, height)
     if not state.shows_details:
-        return job_lines(state, now, width, height, click)
+        return _table(state, now, width, height, click)
     details = _details(state, now, click)
     if not state.is_wide:
-        return [*job_lines(state, now, width, height - len(details), click), *details]
+        return [*_table(state, now, width, height - len(details), click), *details]
     table_width = width - _detail_size(state)[0] - 3
-    table = _filled(job_lines(state, now, table_width, height, click), height)
+    table = _filled(_table(state, now, table_width, height, click), height)
     return [
         [*pad(left, table_width), ("class:dim", " │ "), *right]
         for left, right in zip(table, details, strict=True)
     ]
 
 
+def _table(state: State, now: datetime, width: int, height: int, click: Click) -> list[Line]:
+    if state.view is Place.JOBS:
+        return job_lines(state, now, width, height, click)
+    return row_lines(state, width, height, click)
+
+
+def _all_details(state: State, now: datetime, width: int) -> list[Line]:
+    return detail_lines(state, now, width) if state.view is Place.JOBS else row_details(state, width)
+
+
 def _detail_size(state: State) -> tuple[int, int]:
     """Return width and height of the job's details without their caption."""
     if state.is_wide:
         return state.columns * 2 // 5, state.body_lines - 1
-    table = min(max(4, state.body_lines // 3), 1 + len(state.jobs))
+    rows = len(state.jobs) if state.view is Place.JOBS else len(state.rows)
+    table = min(max(4, state.body_lines // 3), 1 + rows)
     return state.columns, state.body_lines - table - 1
 
 
 def _details(state: State, now: datetime, click: Click) -> list[Line]:
     width, height = _detail_size(state)
-    lines = detail_lines(state, now, width)
+    lines = _all_details(state, now, width)
     seen = lines[state.scroll : state.scroll + height]
     extent = f": lines {state.scroll + 1} to {state.scroll + len(seen)} of {len(lines)}, ] and [ scroll"
     caption = plain(fit("details" + (extent if len(lines) > height else ""), width), "class:head")
@@ -97,23 +109,28 @@ def _words(state: State) -> list[str]:
     """Return what to say in place of a table; empty if there is something to show."""
     if state.snapshot is None:
         return ["", *_words_without_data(state.problem)]
-    if state.place is Place.CONSUMERS:
-        return (
-            []
-            if state.consumers
-            else ["", "No consumer has reported yet.", f"Start one: {command('consumer')}"]
-        )
-    if state.jobs or not state.is_current:
+    if not state.is_current:
         return []
-    if not sum(state.snapshot.counts.values()):
-        return ["", "The queue is empty.", f"Enqueue a first job: {command('producer', '--count 1')}"]
-    status = f"{state.only_status} jobs" if state.only_status else "jobs"
-    of = f" of {safe(state.only_consumer)}" if state.only_consumer else ""
-    return [
-        "",
-        f"There are no {status}{of}.",
-        "0 shows all statuses, Tab the next one, Esc takes filters away.",
+    if state.view is not Place.JOBS:
+        return [] if state.rows else ["", *VIEWS[state.view].empty, *_next_step(state)]
+    return [] if state.jobs else ["", *_words_without_jobs(state, state.snapshot)]
+
+
+def _words_without_jobs(state: State, snapshot: Snapshot) -> list[str]:
+    if not sum(snapshot.totals.values()):
+        return ["The queue is empty.", f"Enqueue a first job: {command('producer', '--count 1')}"]
+    if snapshot.page.next is not None:
+        looked = snapshot.page.scanned or 0
+        return [f"None of the {looked:,} newest jobs is meant; n looks at those before them."]
+    without = [
+        f"  without {safe(term, 60)}: {'more than ' if count.is_capped else ''}{count.number:,}"
+        for term, count in snapshot.removals
     ]
+    return [f"No job is meant by: {safe(state.query)}", *without, "", "0 shows every job, / asks for others."]
+
+
+def _next_step(state: State) -> list[str]:
+    return [f"Start one: {command('consumer')}"] if state.view is Place.CONSUMERS else []
 
 
 def _words_without_data(problem: Exception | None) -> list[str]:
@@ -129,10 +146,13 @@ def _words_without_data(problem: Exception | None) -> list[str]:
 
 
 def _message(state: State) -> list[Line]:
+    if state.prompt is not None and state.prompt.problem:
+        text = f"error: {safe(state.prompt.problem)}"
+        return [plain(line, "class:error") for line in wrap(text, state.columns)[:MOST_MESSAGE_LINES]]
     if state.busy:
         return [plain(state.busy, "class:title")]
     if state.message is None:
-        return [[]]
+        return [plain(fit(f"= {safe(equivalent(state))}", state.columns), "class:dim")]
     text = ("error: " if state.message.is_error else "") + safe(state.message.text)
     style = "class:error" if state.message.is_error else "class:title"
     return [plain(line, style) for line in wrap(text, state.columns)[:MOST_MESSAGE_LINES]]
@@ -141,5 +161,7 @@ def _message(state: State) -> list[Line]:
 def _footer(state: State) -> list[Line]:
     if state.dialog is not None:
         return _filled([], FOOTER_LINES)  # It has the keys to itself, and names them.
+    if state.prompt is not None:
+        return prompt_lines(state, state.prompt)
     pieces: list[Line] = [[("class:key", key), ("", f" {hint}  ")] for key, hint in hints(state.place)]
     return _filled(flow(pieces, state.columns), FOOTER_LINES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from prompt_toolkit.application import Application
@@ -29,14 +30,15 @@ from prompt_toolkit.widgets import Frame
 from persistentq import Settings, clock, load_settings
 from persistentq.command_line import Refused, make_app, run_app
 
+from .asking import Copy, Do, Look, Quit
 from .cells import Line
 from .keys import make_key_bindings
 from .layout import clamp_scroll, screen
 from .moves import resize
 from .popup import popup_lines, popup_title, popup_width
-from .refresh import Reader, carry_out
-from .state import Act, Move, Quit, State
-from .style import STYLE
+from .refresh import Hands, Reader
+from .state import Move, State
+from .style import make_style
 from .wording import command
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ ESCAPE_SECONDS = 0.1
 WHEEL = {MouseEventType.SCROLL_DOWN: 1, MouseEventType.SCROLL_UP: -1}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+Theme = Literal["dark", "light", "high-contrast", "mono"]
+
 app = make_app()
 
 
@@ -62,6 +66,8 @@ class Manager:
     Args:
         settings: Where the database is.
         has_mouse: Whether clicks select; without, the terminal's own selection of text works.
+        readonly: Whether every change is refused, whatever the settings say.
+        theme: One of THEMES.
         source: The keyboard; None for standard input.
         target: The terminal; None for standard output.
     """
@@ -71,19 +77,22 @@ class Manager:
         settings: Settings,
         *,
         has_mouse: bool = True,
+        readonly: bool = False,
+        theme: str = "dark",
         source: Input | None = None,
         target: Output | None = None,
     ) -> None:
         self._settings = settings
         # A URL is not shown before the queue says how, for its password.
         location = str(settings.db_file) if settings.db_url is None else "QUEUE_DB_URL"
-        self.state = State(location=location)
+        self.state = State(location=location, is_readonly=readonly or settings.is_readonly)
+        self._hands = Hands(settings, self._tell_and_read, readonly=readonly)
         self._reader = Reader(settings, self.state.request, self._tell)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.app: Application[int] = Application(
             layout=Layout(self._container()),
             key_bindings=make_key_bindings(lambda: self.state, self.press),
-            style=STYLE,
+            style=make_style(theme),
             full_screen=True,
             mouse_support=has_mouse,
             refresh_interval=REDRAW_SECONDS,
@@ -134,15 +143,27 @@ class Manager:
                 self._loop.call_soon_threadsafe(self._make, move)
 
     def _make(self, move: Move) -> None:
-        state = clamp_scroll(move(self.state), clock.now())
+        before = self.state
+        state = clamp_scroll(move(before), clock.now())
         order, self.state = state.order, replace(state, order=None)
         self._reader.ask(self.state.request)
         match order:
             case Quit():
                 self._leave(0)
-            case Act():
-                carry_out(self._settings, order, self._tell_and_read)
-        self.app.invalidate()
+            case Do():
+                self._hands.carry_out(order)
+            case Look():
+                self._hands.look(order)
+            case Copy(text):
+                self._copy(text)
+        if not _looks_the_same(before, state):
+            self.app.invalidate()
+
+    def _copy(self, text: str) -> None:
+        """Put a text on the terminal's own clipboard, which works from a remote host too (OSC 52)."""
+        coded = base64.b64encode(text.encode()).decode("ascii")
+        self.app.output.write_raw(f"\x1b]52;c;{coded}\x07")
+        self.app.output.flush()
 
     def _tell_and_read(self, move: Move) -> None:
         self._tell(move)
@@ -190,6 +211,14 @@ class Manager:
         return handle
 
 
+def _looks_the_same(before: State, after: State) -> bool:
+    """Whether nothing but the age of the data differs, which is redrawn in its own time."""
+    old, new = before.snapshot, after.snapshot
+    if old is None or new is None or not new.shows_the_same(old):
+        return False
+    return replace(before, snapshot=None) == replace(after, snapshot=None)
+
+
 def _control(lines: Callable[[], list[Line]]) -> FormattedTextControl:
     def text() -> StyleAndTextTuples:
         joined: StyleAndTextTuples = []
@@ -202,7 +231,10 @@ def _control(lines: Callable[[], list[Line]]) -> FormattedTextControl:
 
 @app.command()
 def show(
+    *,
     no_mouse: Annotated[bool, typer.Option("--no-mouse", help="Leave the mouse to the terminal.")] = False,
+    readonly: Annotated[bool, typer.Option("--readonly", help="Refuse every change.")] = False,
+    theme: Annotated[Theme, typer.Option("--theme", help="The colours.")] = "dark",
 ) -> int:
     """Show the queue on the full screen, live: jobs, details, consumers; change jobs by keys that ask first.
 
@@ -211,7 +243,7 @@ def show(
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":
         instead = f"{command('admin', 'list-jobs')} prints the jobs anywhere"
         raise Refused("the manager needs a terminal that it can draw on", instead)
-    return Manager(load_settings(), has_mouse=not no_mouse).run()
+    return Manager(load_settings(), has_mouse=not no_mouse, readonly=readonly, theme=theme).run()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

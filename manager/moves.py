@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
+from typing import Any
 
+from persistentq.checks import check_id
 from persistentq.job import JobStatus
+from persistentq.operations import safe
+from persistentq.query import parse, unparse
 
-from .state import FILTERS, Move, Place, Quit, State
+from .asking import Copy, Quit
+from .snapshot import Place
+from .state import FILTERS, Move, State
+from .views import VIEWS
+from .wording import command
+
+MOST_BACK = 10
 
 
 def quit_manager(state: State) -> State:
@@ -20,12 +31,61 @@ def resize(columns: int, lines: int) -> Move:
 
 
 def go_to(place: Place) -> Move:
-    """Show `place`, or the jobs again if it is shown already."""
+    """Show this view."""
 
     def go(state: State) -> State:
-        return replace(state, place=Place.JOBS if state.place is place else place, scroll=0)
+        if state.place is place:
+            return state
+        back = (*(one for one in state.back if one is not place), state.view)[-MOST_BACK:]
+        return replace(state, place=place, back=back, scroll=0, did="")
 
     return go
+
+
+def toggle_help(state: State) -> State:
+    """Show the help, or what was there before."""
+    return _go_back(state) if state.place is Place.HELP else go_to(Place.HELP)(state)
+
+
+def _go_back(state: State) -> State:
+    return replace(
+        state,
+        place=state.view if state.place is Place.HELP else state.back[-1],
+        back=state.back[:-1],
+        scroll=0,
+    )
+
+
+def toggle_freeze(state: State) -> State:
+    """Read nothing, so that the screen stands still, or go on reading."""
+    frozen = replace(state, is_frozen=not state.is_frozen)
+    return frozen.says(
+        "frozen: nothing is read until f is pressed again" if frozen.is_frozen else "live again"
+    )
+
+
+def copy(state: State) -> State:
+    """Put the command that does the same on the clipboard."""
+    text = equivalent(state)
+    return replace(state, order=Copy(text)).says(f"copied: {text}")
+
+
+def copy_id(state: State) -> State:
+    """Put the id of the selected job, or what the cursor is on, on the clipboard."""
+    chosen = state.chosen.key if state.chosen else "" if state.job_id is None else str(state.job_id)
+    if not chosen:
+        return state.says("nothing is selected", is_error=True)
+    return replace(state, order=Copy(chosen)).says(f"copied: {safe(chosen)}")
+
+
+def equivalent(state: State) -> str:
+    """Return the command that does what was done last, or else lists what the view shows."""
+    if state.did:
+        return state.did
+    words = VIEWS[state.view].command.split()
+    if state.view is Place.JOBS and state.query:
+        words += ["--where", state.query]
+    return command("admin", shlex.join(words))
 
 
 # --- rows
@@ -59,16 +119,25 @@ def last_row(state: State) -> State:
     return step_row(state.page_size)(state)
 
 
-def step_consumer(by: int) -> Move:
-    """Select the consumer so many rows further down."""
+def select_row(key: str) -> Move:
+    """Select this row of another view than the jobs."""
+    return lambda state: replace(state, cursors={**state.cursors, state.view: key}, scroll=0)
+
+
+def step_rows(by: int) -> Move:
+    """Select the row so many further down in another view than the jobs."""
 
     def step(state: State) -> State:
-        if not state.consumers:
+        if not state.rows:
             return state
-        row = min(max(state.consumer_row + by, 0), len(state.consumers) - 1)
-        return replace(state, consumer_id=state.consumers[row].id)
+        return select_row(state.rows[min(max(state.row_number + by, 0), len(state.rows) - 1)].key)(state)
 
     return step
+
+
+def turn_rows(by: int) -> Move:
+    """Select the row a screen further down in another view than the jobs."""
+    return lambda state: step_rows(by * max(1, state.body_lines - 1))(state)
 
 
 # --- pages and filters
@@ -77,6 +146,16 @@ def step_consumer(by: int) -> Move:
 def newest(state: State) -> State:
     """Go to the newest job, on the first page."""
     return replace(state, pages=(None,), job_id=None, row=0, scroll=0)
+
+
+def _filtered(state: State, **filters: Any) -> State:
+    """Show other jobs than before; the mark on all that match does not stay."""
+    return replace(go_to(Place.JOBS)(newest(state)), is_all=False, did="", **filters)
+
+
+def show_query(where: str) -> Move:
+    """Show only the jobs that this means, in the query language; all for an empty one."""
+    return lambda state: _filtered(state, only_status=None, where=where)
 
 
 def next_page(state: State) -> State:
@@ -97,7 +176,26 @@ def previous_page(state: State) -> State:
 
 def show_status(status: JobStatus | None) -> Move:
     """Show only the jobs of this status; all for None."""
-    return lambda state: replace(newest(state), place=Place.JOBS, only_status=status)
+    return lambda state: _filtered(state, only_status=status)
+
+
+def readable(text: str) -> str:
+    """Return a query as the table keeps it.
+
+    Raises:
+        InvalidQuery: it cannot be read.
+    """
+    return unparse(parse(text))
+
+
+def show_job(job_id: int) -> Move:
+    """Show one job in full, whatever the table showed."""
+
+    def show(state: State) -> State:
+        shown = show_query(f"id:{check_id(job_id)}")(state)
+        return replace(shown, job_id=job_id, details=True)
+
+    return show
 
 
 def cycle_status(by: int) -> Move:
@@ -110,12 +208,13 @@ def cycle_status(by: int) -> Move:
     return cycle
 
 
-def show_consumers_jobs(state: State) -> State:
-    """Show only the jobs of the selected consumer."""
-    if not state.consumers:
+def show_rows_jobs(state: State) -> State:
+    """Show the jobs that the row under the cursor is about."""
+    if state.chosen is None:
         return state
-    chosen = state.consumers[state.consumer_row].id
-    return replace(newest(state), place=Place.JOBS, only_status=None, only_consumer=chosen)
+    if state.chosen.where is None:
+        return state.says("no job belongs to this row; Space shows all of it")
+    return show_query(state.chosen.where)(state)
 
 
 # --- details and marks
@@ -135,29 +234,51 @@ def toggle_mark(state: State) -> State:
     """Mark the selected job, or take its mark away, and go one row down."""
     if state.job_id is None:
         return state
-    return step_row(1)(replace(state, marks=state.marks ^ {state.job_id}))
+    marked = replace(state, marks=state.marks ^ {state.job_id}, is_all=False, anchor=state.job_id)
+    return step_row(1)(marked)
+
+
+def mark_range(state: State) -> State:
+    """Mark every job from the one that was marked last to the selected one."""
+    ids = [job.id for job in state.jobs]
+    if state.anchor not in ids or state.job_id not in ids:
+        return state.says("mark the first job of the range with Space, on the same page", is_error=True)
+    first, last = sorted((ids.index(state.anchor), ids.index(state.job_id)))
+    return replace(state, marks=state.marks | set(ids[first : last + 1]), is_all=False)
 
 
 def mark_page(state: State) -> State:
     """Mark every job on the page, once it is read."""
     if not state.is_current:
         return state
-    return replace(state, marks=state.marks | {job.id for job in state.jobs})
+    return replace(state, marks=state.marks | {job.id for job in state.jobs}, is_all=False)
+
+
+def mark_ids(ids: frozenset[int]) -> Move:
+    """Mark these jobs too."""
+    return lambda state: replace(state, marks=state.marks | ids, is_all=False)
+
+
+def mark_all(state: State) -> State:
+    """Mark every job that the filter means, on whatever page."""
+    return replace(state, marks=frozenset(), is_all=True)
 
 
 def unmark_all(state: State) -> State:
     """Take every mark away."""
-    return replace(state, marks=frozenset())
+    return replace(state, marks=frozenset(), is_all=False)
 
 
 def step_back(state: State) -> State:
-    """Undo the innermost of: help or consumers, details, marks, the consumer filter, the status filter."""
+    """Undo the innermost of: help or view, details, marks, what was asked for, the status."""
+    if state.place is not Place.JOBS and state.back:
+        return _go_back(state)
     if state.place is not Place.JOBS:
         return go_to(Place.JOBS)(state)
     if state.shows_details and not state.is_wide:
         return toggle_details(state)
-    if state.marks:
+    if state.marks or state.is_all:
         return unmark_all(state)
-    if state.only_consumer is not None:
-        return replace(newest(state), only_consumer=None)
+    if state.where:
+        return _filtered(state, where="")
     return show_status(None)(state) if state.only_status is not None else state

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
 
-from persistentq.operations import ActResult
+from persistentq.operations import Preview
+from persistentq.query import matches, parse
 
-from .state import Act, Move, Snapshot, State
-from .wording import jobs_text
-
-REASONS_SHOWN = 2
+from .asking import Do, Focus, Question
+from .deeds import Deed, Told
+from .snapshot import Place, Snapshot
+from .state import Move, State
 
 
 def was_read(snapshot: Snapshot) -> Move:
     """Take a snapshot in; the cursor stays on its job, wherever that is now."""
 
     def take(state: State) -> State:
-        if snapshot.request.listing != state.request.listing:
+        asked, now = snapshot.request, state.request
+        if asked.place is not now.place or (now.place is Place.JOBS and asked.listing != now.listing):
             return state  # The answer to an older question; the one to this question is on its way.
+        if now.is_frozen and not asked.is_frozen and state.is_current:
+            return state  # It was on its way when the screen was frozen.
         taken = replace(state, snapshot=snapshot, problem=None)
+        if now.place is not Place.JOBS:
+            return taken
         if not snapshot.page.items and len(state.pages) > 1:
             return replace(taken, pages=state.pages[:-1])
         return _find_selected(taken)
@@ -49,35 +54,56 @@ def _is_off_the_page(state: State) -> bool:
     if state.snapshot.request.job_id != state.job_id:
         return True
     job = state.selected
-    return (
-        job is not None
-        and state.only_status in (None, job.status)
-        and state.only_consumer in (None, job.consumer, job.reserved_for)
-    )
+    return job is not None and matches(parse(state.query), job, state.snapshot.read_at)
 
 
-def was_done(order: Act, result: ActResult) -> Move:
+def was_looked(deed: Deed, seen: Preview) -> Move:
+    """Show in the dialog which jobs the deed is about, if it is still open."""
+
+    def show(state: State) -> State:
+        dialog = state.dialog
+        if not isinstance(dialog, Question) or dialog.deed != deed:
+            return state
+        looked = dialog._replace(seen=seen, problem="")
+        if looked.wants_number and looked.focus in (Focus.KEEP, Focus.DO):
+            looked = looked._replace(focus=Focus.NUMBER)
+        elif not looked.wants_number and looked.focus is Focus.NUMBER:
+            looked = looked._replace(focus=Focus.KEEP)
+        return replace(state, dialog=looked)
+
+    return show
+
+
+def was_not_looked(deed: Deed, problem: Exception) -> Move:
+    """Close the dialog, as it could not be found out which jobs the deed is about."""
+
+    def close(state: State) -> State:
+        if not isinstance(state.dialog, Question) or state.dialog.deed != deed:
+            return state
+        return replace(state, dialog=None).says(f"{deed.verb}: {problem}", is_error=True)
+
+    return close
+
+
+def was_done(order: Do, told: Told) -> Move:
     """Report what came of an order; the marks of the jobs that were changed are taken away."""
 
     def report(state: State) -> State:
-        unmarked = replace(state, busy="", marks=state.marks - set(result.done))
-        return unmarked.says(_summary(order, result), is_error=not result.done)
+        unmarked = replace(
+            state,
+            busy="",
+            marks=state.marks - set(told.changed),
+            is_all=False,
+            entry=state.entry if told.entry is None else told.entry,
+            revealed=told.revealed or state.revealed,
+            did=order.deed.typed(order.reason),
+        )
+        again = " · z takes it back" if told.entry is not None and told.changed else ""
+        return unmarked.says(told.text + again, is_error=told.is_error)
 
     return report
 
 
-def was_not_done(order: Act, problem: Exception) -> Move:
+def was_not_done(order: Do, problem: Exception) -> Move:
     """Report why an order could not be carried out to its end."""
-    return lambda state: replace(state, busy="").says(f"{order.verb}: {problem}", is_error=True)
-
-
-def _summary(order: Act, result: ActResult) -> str:
-    skipped = sum(result.reasons.values())
-    jobs = jobs_text(result.done)
-    if result.error is not None:
-        return f"{order.verb} worked for {jobs}; {result.failed:,} were not reached: {result.error.summary}"
-    if not skipped:
-        return f"{order.verb} worked for {jobs}"
-    reasons = "; ".join(error.summary for error in islice(result.skipped.values(), REASONS_SHOWN))
-    more = f"; and {skipped - REASONS_SHOWN:,} more" if skipped > REASONS_SHOWN else ""
-    return f"{order.verb} worked for {jobs} · {skipped:,} skipped: {reasons}{more}"
+    return lambda state: replace(state, busy="").says(f"{order.deed.verb}: {problem}", is_error=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from persistentq.operations import ACTIONS, ago, safe
+from persistentq.job import Job
+from persistentq.operations import Preview, ago, safe
 
 from . import dialogs
+from .asking import Dialog, Focus, PickConsumer, Question
 from .cells import Click, Line, fit, flow, pad, plain, wrap
 from .keys import hints
-from .state import Confirm, Dialog, Move, PickConsumer, State, TypeNumber
+from .state import Move, State
 from .wording import jobs_text, life_text, status_text
 
 JOBS_SHOWN = 5
@@ -24,13 +26,8 @@ def popup_width(state: State) -> int:
 
 
 def popup_title(state: State) -> str:
-    """Return the name of the action that the open dialog asks about."""
-    match state.dialog:
-        case Confirm(verb) | TypeNumber(verb):
-            return ACTIONS[verb].label
-        case PickConsumer():
-            return ACTIONS["assign"].label
-    return ""
+    """Return the name of the deed that the open dialog asks about."""
+    return state.dialog.deed.label if state.dialog else ""
 
 
 def popup_lines(state: State, click: Click) -> list[Line]:
@@ -43,50 +40,64 @@ def popup_lines(state: State, click: Click) -> list[Line]:
 
 
 def _content(state: State, dialog: Dialog, width: int, click: Click) -> Iterator[Line]:
-    match dialog:
-        case Confirm(verb, job_ids, consumer, warning, is_yes):
-            yield from _question(state, verb, job_ids, width)
-            if verb == "assign":
-                yield [("class:title", f"for {safe(consumer)}" if consumer else "for anyone")]
-            yield from _problem(warning, width)
-            yield []
-            yield _buttons(verb, click, is_yes=is_yes)
-        case TypeNumber(verb, job_ids, typed, problem):
-            yield from _question(state, verb, job_ids, width)
-            yield []
-            yield [("", f"type {len(job_ids)} to confirm: "), *_field(typed)]
-            yield from _problem(problem, width)
-        case PickConsumer():
-            yield from _choices(dialog, width)
+    if isinstance(dialog, PickConsumer):
+        yield from _choices(dialog, width)
+        return
+    yield from _question(state, dialog, width)
+    yield from _problem(dialog.problem, width)
+    if dialog.wants_number:
+        number = "…" if dialog.fitting is None else f"{dialog.fitting}"
+        yield _input(f"type {number} to confirm: ", dialog.typed, is_focused=dialog.focus is Focus.NUMBER)
+    if dialog.reason or dialog.focus is Focus.REASON:
+        reason = dialog.reason[-max(10, width - 12) :]
+        yield _input("reason: ", reason, is_focused=dialog.focus is Focus.REASON)
+    if not dialog.wants_number:
+        yield _buttons(dialog, click)
 
 
-def _question(state: State, verb: str, job_ids: tuple[int, ...], width: int) -> Iterator[Line]:
-    action = ACTIONS[verb]
-    yield from (plain(line, "class:title") for line in wrap(action.question(job_ids), width))
-    room = min(JOBS_SHOWN, state.lines - OTHER_LINES)
-    yield from (_job_line(state, job_id, width) for job_id in job_ids[:room])
-    if (more := len(job_ids) - room) > 0:
-        yield [("class:dim", f"  … and {more:,} more")]
-    if action.is_final:
-        yield [("class:error", "The command line can undo this for some days.")]
+def _question(state: State, dialog: Question, width: int) -> Iterator[Line]:
+    deed, seen = dialog.deed, dialog.seen
+    question = deed.question(None if seen is None else seen.count)
+    yield from (plain(line, "class:title") for line in wrap(question, width))
+    if deed.act is not None and deed.act.verb == "assign":
+        yield plain(f"for {safe(deed.act.consumer)}" if deed.act.consumer else "for anyone", "class:title")
+    if deed.act is None:
+        return
+    if seen is None:
+        yield plain("looking which jobs these are …", "class:dim")
+        return
+    room = min(JOBS_SHOWN, state.lines - OTHER_LINES - len(seen.will_skip))
+    yield from (_job_line(job, width) for job in seen.sample[: max(1, room)])
+    if seen.count > 1:
+        yield plain(fit(_extent(seen), width).rstrip(), "class:dim")
+    for reason, number in seen.will_skip.items():
+        yield plain(f"  {number:,} would be skipped: {reason}", "class:warn")
+    if deed.is_final:
+        yield plain("z takes it back, for some days.", "class:dim")
 
 
-def _job_line(state: State, job_id: int, width: int) -> Line:
-    job = state.find(job_id)
-    if job is None:
-        is_gone = state.snapshot is not None and job_id in state.snapshot.gone
-        return [("", f"  {job_id} gone" if is_gone else f"  {job_id}")]
+def _extent(seen: Preview) -> str:
+    more = "more than " if seen.is_capped else ""
+    ends = [f"{word} {job.id}" for word, job in (("oldest", seen.oldest), ("newest", seen.newest)) if job]
+    return f"  {more}{seen.count:,} jobs; {', '.join(ends)}"
+
+
+def _job_line(job: Job, width: int) -> Line:
     style, status = status_text(job.status)
-    return [("", f"  {job_id} "), (style, status), ("", f" {safe(job.task, width - 40)}")]
+    return [("", f"  {job.id} "), (style, status), ("", f" {safe(job.task, max(8, width - 40))}")]
 
 
-def _buttons(verb: str, click: Click, *, is_yes: bool) -> Line:
+def _input(label: str, typed: str, *, is_focused: bool) -> Line:
+    return [("", label), *_field(typed)] if is_focused else [("", label), ("class:title", safe(typed))]
+
+
+def _buttons(dialog: Question, click: Click) -> Line:
     # Beside "Cancel job", a button "Cancel" would be read as the same thing.
-    keep = "Keep job" if verb == "cancel" else "Cancel"
+    keep = "Keep job" if dialog.deed.verb == "cancel" else "Cancel"
     return [
-        *_button(keep, click, dialogs.dismiss, is_focused=not is_yes),
+        *_button(keep, click, dialogs.dismiss, is_focused=dialog.focus is Focus.KEEP),
         ("", "   "),
-        *_button(ACTIONS[verb].label, click, dialogs.confirm, is_focused=is_yes),
+        *_button(dialog.deed.label, click, dialogs.confirm, is_focused=dialog.focus is Focus.DO),
     ]
 
 
@@ -97,7 +108,12 @@ def _button(label: str, click: Click, move: Move, *, is_focused: bool) -> Line:
 
 
 def _choices(dialog: PickConsumer, width: int) -> Iterator[Line]:
-    yield [("class:title", f"Who shall take {jobs_text(dialog.job_ids)} next?")]
+    yield [
+        (
+            "class:title",
+            f"Who shall take {jobs_text(dialog.deed.ids) if dialog.deed.ids else 'every job that matches'} next?",
+        )
+    ]
     rows: list[Line] = [[("", "anyone (no reservation)")]]
     for consumer in dialog.consumers:
         style, life = life_text(consumer)

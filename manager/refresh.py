@@ -7,27 +7,34 @@ age of what it has.
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from threading import Thread
+from typing import Any
 
 from persistentq import PersistentQInterface, Settings, clock, open_queue
-from persistentq.acts import Act as JobsAct
 from persistentq.errors import JobNotFound
-from persistentq.job import Attempt, Job, JobStatus
 from persistentq.operations import Operator
+from persistentq.operations.emptiness import removals
+from persistentq.query import parse
 
-from . import news
-from .state import Act, Move, Request, Snapshot
+from . import deeds, news
+from .around import Around
+from .asking import Do, Look
+from .rows import read_rows
+from .snapshot import Place, Request, Snapshot
+from .state import Move
 
-INTERVAL, LONGEST_INTERVAL = timedelta(seconds=0.5), timedelta(seconds=10)
-SHARE = 10
+INTERVAL, LONGEST_INTERVAL = timedelta(seconds=0.25), timedelta(seconds=10)
+SHARE = 40
 """One part in so many of its time the reader may spend reading, so that a big database is not kept busy by it."""
 
 LOCK_TIMEOUT = timedelta(seconds=1)
-HELD_SHOWN = 100
+STANDSTILL = timedelta(days=1)
+COUNTED = 1000
+"""The jobs that a query means are counted no further."""
 
 
 class Reader(Thread):
@@ -40,14 +47,17 @@ class Reader(Thread):
         self._settings = replace(settings, lock_timeout=min(settings.lock_timeout, LOCK_TIMEOUT))
         self._request, self._tell = request, tell
         self._bell, self._is_over = clock.Bell(), False
+        self._around = Around(settings.env_file)
         self._queue: PersistentQInterface | None = None
         self._file: tuple[int, int] | None = None
 
     def ask(self, request: Request) -> None:
-        """Read `request` from now on, at once if it is a new one."""
+        """Read `request` from now on, at once if it asks for something else."""
+        is_to_stop = request == self._request._replace(is_frozen=True)
         if request != self._request:
             self._request = request
-            self._bell.ring()
+            if not is_to_stop:
+                self._bell.ring()
 
     def hurry(self) -> None:
         """Read at once: something was changed."""
@@ -67,14 +77,16 @@ class Reader(Thread):
             begun = clock.now()
             try:
                 operator = Operator.with_settings(self._open(), self._settings, face="manager")
-                snapshot = read(operator, self._request)
+                snapshot = read(operator, self._request, self._around)
             except Exception as problem:  # Whatever it is, the screen must say it; a dead thread would not.
                 self._close()
                 self._tell(news.was_not_read(problem))
             else:
                 pause = min(max(INTERVAL, (snapshot.read_at - begun) * (SHARE - 1)), LONGEST_INTERVAL)
                 self._tell(news.was_read(replace(snapshot, next_in=pause)))
-            self._bell.wait(pause.total_seconds())
+            is_rung = self._bell.wait(pause.total_seconds())
+            while self._request.is_frozen and not is_rung:
+                is_rung = self._bell.wait(STANDSTILL.total_seconds())
         self._close()
 
     def _open(self) -> PersistentQInterface:
@@ -100,44 +112,47 @@ def _identity(queue: PersistentQInterface) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def read(operator: Operator, request: Request) -> Snapshot:
+def read(operator: Operator, request: Request, around: Around) -> Snapshot:
     """Read everything that `request` wants, in short transactions of its own each.
 
     Raises:
         StorageError: the database fails.
     """
-    listing, queue = request.listing, operator.queue
-    page = operator.list_jobs(
-        status=listing.status, consumer=listing.consumer, limit=request.limit, after=listing.after
-    )
-    counts: Counter[JobStatus] = Counter()
-    for by_status in queue.count_jobs().values():
-        counts.update(by_status)
+    queue = operator.queue
+    found: dict[str, Any] = {"counts": queue.count_jobs(), "consumers": tuple(queue.list_consumers())}
+    if request.place is Place.JOBS:
+        found |= _read_jobs(operator, request)
+    else:
+        found["rows"] = read_rows(request.place, operator, around)
+    return Snapshot(request=request, location=queue.location, read_at=clock.now(), next_in=INTERVAL, **found)
+
+
+def _read_jobs(operator: Operator, request: Request) -> dict[str, Any]:
+    query, queue = request.listing.query, operator.queue
+    page = operator.list_jobs(where=query, limit=request.limit, after=request.listing.after)
+    found: dict[str, Any] = {"page": page}
+    if query:
+        where = parse(query)
+        found["matching"] = queue.count_matching(where, up_to=COUNTED)
+        if not page.items and page.next is None and request.listing.after is None:
+            found["removals"] = tuple(removals(queue, where))
     wanted = request.job_id or (page.items[0].id if page.items else None)
-    selected, attempts = (None, ()) if wanted is None else _read_job(operator, wanted)
-    held: defaultdict[str, tuple[int, ...]] = defaultdict(tuple)
-    for job in queue.list_jobs(status=JobStatus.PROCESSING, limit=HELD_SHOWN):
-        held[job.consumer or ""] += (job.id,)
-    return Snapshot(
-        request=request,
-        location=queue.location,
-        counts=counts,
-        page=page,
-        selected=selected,
-        attempts=attempts,
-        consumers=tuple(queue.list_consumers()),
-        held=held,
-        gone=frozenset(job_id for job_id in request.marks if _is_gone(queue, job_id)),
-        read_at=clock.now(),
-        next_in=INTERVAL,
-    )
+    if wanted is not None:
+        found |= _read_job(operator, wanted)
+    found["gone"] = frozenset(job_id for job_id in request.marks if _is_gone(queue, job_id))
+    return found
 
 
-def _read_job(operator: Operator, job_id: int) -> tuple[Job | None, tuple[Attempt, ...]]:
+def _read_job(operator: Operator, job_id: int) -> dict[str, Any]:
     try:
-        return operator.get_job(job_id), tuple(operator.get_attempts(job_id))
+        return {
+            "selected": operator.get_job(job_id),
+            "attempts": tuple(operator.get_attempts(job_id)),
+            "log": operator.get_log(job_id),
+            "facts": tuple(operator.why(job_id)),
+        }
     except JobNotFound:
-        return None, ()
+        return {}
 
 
 def _is_gone(queue: PersistentQInterface, job_id: int) -> bool:
@@ -148,22 +163,51 @@ def _is_gone(queue: PersistentQInterface, job_id: int) -> bool:
     return False
 
 
-def carry_out(settings: Settings, order: Act, tell: Callable[[Move], None]) -> Thread:
-    """Act on the jobs in a thread, and tell what came of it.
+class Hands:
+    """Looks which jobs are meant and does what was confirmed, in threads of their own.
 
-    The thread is not a daemon: what the operator confirmed is brought to its end although the manager is left.
+    Args:
+        readonly: Refuse every change, whatever the settings say.
     """
 
-    def work() -> None:
-        try:
-            with open_queue(create=False, settings=settings) as queue:
-                operator = Operator.with_settings(queue, settings, face="manager")
-                result = operator.act(JobsAct(order.verb, consumer=order.consumer), order.job_ids)
-        except Exception as problem:  # The status line must say it, whatever it is.
-            tell(news.was_not_done(order, problem))
-        else:
-            tell(news.was_done(order, result))
+    def __init__(self, settings: Settings, tell: Callable[[Move], None], *, readonly: bool) -> None:
+        self._settings, self._tell, self._readonly = settings, tell, readonly
 
-    thread = Thread(target=work, name=order.verb)
-    thread.start()
-    return thread
+    def look(self, order: Look) -> None:
+        """Look which jobs a deed is about, and tell it."""
+
+        def work() -> None:
+            try:
+                with self._operating() as operator:
+                    if order.deed.act is None:
+                        return
+                    ids = order.deed.ids if order.deed.where is None else None
+                    seen = operator.preview(order.deed.act, ids=ids, where=order.deed.where)
+            except Exception as problem:  # The status line must say it, whatever it is.
+                self._tell(news.was_not_looked(order.deed, problem))
+            else:
+                self._tell(news.was_looked(order.deed, seen))
+
+        Thread(target=work, name="look", daemon=True).start()
+
+    def carry_out(self, order: Do) -> None:
+        """Do it, and tell what came of it.
+
+        The thread is not a daemon: what the operator confirmed is brought to its end although the manager is left.
+        """
+
+        def work() -> None:
+            try:
+                with self._operating() as operator:
+                    told = deeds.carry_out(operator, order.deed, order.seen, order.reason)
+            except Exception as problem:  # The status line must say it, whatever it is.
+                self._tell(news.was_not_done(order, problem))
+            else:
+                self._tell(news.was_done(order, told))
+
+        Thread(target=work, name=order.deed.verb).start()
+
+    @contextmanager
+    def _operating(self) -> Iterator[Operator]:
+        with open_queue(create=False, settings=self._settings) as queue:
+            yield Operator.with_settings(queue, self._settings, face="manager", readonly=self._readonly)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from enum import Enum, auto
 from typing import NamedTuple
 
-from persistentq.job import Attempt, ConsumerInfo, Job, JobStatus, Page
+from persistentq.job import Attempt, ConsumerInfo, Job, JobStatus
+from persistentq.query import All, Comparison, Term, parse, unparse
+
+from .asking import Dialog, Focus, Order, PickConsumer, Prompt, Question
+from .snapshot import Listing, Place, Request, Row, Snapshot
 
 WIDE, NARROWEST, LOWEST = 120, 60, 15
 """From WIDE columns on, the details stand beside the table; below 60x15 nothing fits."""
@@ -17,103 +19,8 @@ FOOTER_LINES = 2
 
 FILTERS: tuple[JobStatus | None, ...] = (None, *JobStatus)
 
-
-class Place(Enum):
-    """Where the keys are heard; each key of the binding table works in some of them."""
-
-    JOBS = auto()
-    CONSUMERS = auto()
-    HELP = auto()
-    CONFIRM = auto()
-    NUMBER = auto()
-    PICK = auto()
-    TOO_SMALL = auto()
-
-
-class Listing(NamedTuple):
-    """Which page of which jobs."""
-
-    status: JobStatus | None
-    consumer: str | None
-    after: str | None
-
-
-class Request(NamedTuple):
-    """What the reader shall read: a page, one job in full, and which of the marked jobs are gone."""
-
-    listing: Listing
-    limit: int
-    job_id: int | None
-    marks: frozenset[int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """What was read in one go.
-
-    Attributes:
-        next_in: Until the next one is to be expected.
-        selected: The job that the request named, or the page's first if it named none; None if there is none.
-        attempts: Those of `selected`, oldest first.
-        held: The ids of some of the jobs that each consumer is processing.
-        gone: Marked jobs that do not exist any more.
-    """
-
-    request: Request
-    location: str
-    read_at: datetime
-    next_in: timedelta
-    counts: Mapping[JobStatus, int]
-    page: Page
-    selected: Job | None = None
-    attempts: tuple[Attempt, ...] = ()
-    consumers: tuple[ConsumerInfo, ...] = ()
-    held: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    gone: frozenset[int] = frozenset()
-
-
-class Confirm(NamedTuple):
-    """A question with two buttons; the one that does nothing has the focus at first."""
-
-    verb: str
-    job_ids: tuple[int, ...]
-    consumer: str | None = None
-    warning: str = ""
-    is_yes: bool = False
-
-
-class TypeNumber(NamedTuple):
-    """A question that only the typed number of jobs confirms."""
-
-    verb: str
-    job_ids: tuple[int, ...]
-    typed: str = ""
-    problem: str = ""
-
-
-class PickConsumer(NamedTuple):
-    """The consumers to choose from, below "anyone"; a typed name goes before the highlighted row."""
-
-    job_ids: tuple[int, ...]
-    consumers: tuple[ConsumerInfo, ...]
-    row: int = 0
-    typed: str = ""
-    problem: str = ""
-
-
-Dialog = Confirm | TypeNumber | PickConsumer
-
-
-class Act(NamedTuple):
-    """An order to change jobs, as the operator confirmed it."""
-
-    verb: str
-    job_ids: tuple[int, ...]
-    consumer: str | None = None
-
-
-class Quit(NamedTuple):
-    """An order to leave."""
+VIEWS = tuple(Place)[:9]
+"""In the order of their digits."""
 
 
 class Message(NamedTuple):
@@ -129,38 +36,59 @@ class State:
 
     Attributes:
         location: Where the database is looked for, until a snapshot knows better.
+        is_readonly: Whether every change is refused.
         snapshot: The latest that was read, however old.
         problem: Why the latest read failed; None if it did not.
+        place: The view, or the help.
+        back: The views that led to this one.
         pages: The cursors of the pages that led to this one; the last is this one's.
-        only_status, only_consumer: The filters of the table.
+        only_status: The status that is chosen above the table; None for all.
+        where: What was typed into the query box; empty for every job.
         job_id: The selected job; it may have moved off the page. None: the page's first, once it is read.
         row: Where the selected job is, or was last, on the page.
-        consumer_id: The selected consumer; None for the first.
+        cursors: The selected row's key of each other view; the first row where there is none.
+        is_all: Whether every job that the query means is marked, instead of `marks`.
+        anchor: The job that was marked last, where a range begins.
         details: Whether the details show; None: if there is room beside the table.
         scroll: The first line shown of the details, or of the help.
+        is_frozen: Whether nothing is read.
+        revealed: A job as it was when somebody looked at its secrets.
+        history: What was typed on the prompt.
+        entry: What the journal calls the operator's last act from here, which z takes back.
+        did: The command that does what was done last; empty if nothing was done since the view was chosen.
         busy: What is being carried out, or empty.
         order: What the manager has to do next.
     """
 
     location: str
+    is_readonly: bool = False
     columns: int = 80
     lines: int = 24
     snapshot: Snapshot | None = None
     problem: Exception | None = None
     place: Place = Place.JOBS
+    back: tuple[Place, ...] = ()
     only_status: JobStatus | None = None
-    only_consumer: str | None = None
+    where: str = ""
     pages: tuple[str | None, ...] = (None,)
     job_id: int | None = None
     row: int = 0
-    consumer_id: str | None = None
+    cursors: Mapping[Place, str] = field(default_factory=dict)
     marks: frozenset[int] = frozenset()
+    is_all: bool = False
+    anchor: int | None = None
     details: bool | None = None
     scroll: int = 0
+    is_frozen: bool = False
+    revealed: Job | None = None
     dialog: Dialog | None = None
+    prompt: Prompt | None = None
+    history: tuple[str, ...] = ()
     message: Message | None = None
+    entry: int | None = None
+    did: str = ""
     busy: str = ""
-    order: Act | Quit | None = None
+    order: Order | None = None
 
     @property
     def heard_at(self) -> Place:
@@ -168,13 +96,13 @@ class State:
         if self.is_too_small:
             return Place.TOO_SMALL
         match self.dialog:
-            case Confirm():
-                return Place.CONFIRM
-            case TypeNumber():
-                return Place.NUMBER
+            case Question(focus=Focus.KEEP | Focus.DO):
+                return Place.BUTTONS
+            case Question():
+                return Place.FIELD
             case PickConsumer():
                 return Place.PICK
-        return self.place
+        return self.place if self.prompt is None else Place.PROMPT
 
     @property
     def is_too_small(self) -> bool:
@@ -207,15 +135,39 @@ class State:
         return self.body_lines - 1
 
     @property
+    def query(self) -> str:
+        """Which jobs the table shows, in the query language; empty for every job."""
+        if self.only_status is None:
+            return self.where
+        status = Term("status", Comparison.IS, str(self.only_status))
+        return unparse(All((status, parse(self.where)) if self.where else (status,)))
+
+    @property
     def request(self) -> Request:
         """What should be read for this screen."""
-        listing = Listing(self.only_status, self.only_consumer, self.pages[-1])
-        return Request(listing, self.page_size, self.job_id, self.marks)
+        view = self.view
+        return Request(
+            view,
+            Listing(self.query, self.pages[-1]),
+            self.page_size,
+            self.job_id,
+            self.marks,
+            self.is_frozen,
+        )
+
+    @property
+    def view(self) -> Place:
+        """What is behind the help, if it shows."""
+        if self.place is not Place.HELP:
+            return self.place
+        return self.back[-1] if self.back else Place.JOBS
 
     @property
     def is_current(self) -> bool:
-        """Whether the snapshot shows the page that is asked for, though perhaps more or less of it."""
-        return self.snapshot is not None and self.snapshot.request.listing == self.request.listing
+        """Whether the snapshot shows the view and page that are asked for, though perhaps more or less of it."""
+        if self.snapshot is None or self.snapshot.request.place is not self.view:
+            return False
+        return self.view is not Place.JOBS or self.snapshot.request.listing == self.request.listing
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -228,14 +180,27 @@ class State:
         return self.snapshot.consumers if self.snapshot else ()
 
     @property
-    def consumer_row(self) -> int:
-        """Where the selected consumer is among all; 0 if there is none."""
-        ids = [consumer.id for consumer in self.consumers]
-        return ids.index(self.consumer_id) if self.consumer_id in ids else 0
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of a view other than the jobs, once they are read."""
+        return self.snapshot.rows if self.snapshot and self.is_current else ()
+
+    @property
+    def row_number(self) -> int:
+        """Where the cursor is among the rows; 0 if there is none."""
+        keys = [row.key for row in self.rows]
+        key = self.cursors.get(self.view)
+        return keys.index(key) if key in keys else 0
+
+    @property
+    def chosen(self) -> Row | None:
+        """The row under the cursor of a view other than the jobs."""
+        return self.rows[self.row_number] if self.rows else None
 
     @property
     def selected(self) -> Job | None:
-        """The selected job as it was last read, on the page or off it."""
+        """The selected job as it was last read, on the page or off it; with its secrets if they are to be seen."""
+        if self.revealed is not None and self.revealed.id == self.job_id:
+            return self.revealed
         return None if self.job_id is None else self.find(self.job_id)
 
     def find(self, job_id: int) -> Job | None:

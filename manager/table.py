@@ -1,4 +1,4 @@
-"""The table of jobs and the table of consumers, only as many rows as there are lines."""
+"""The table of jobs and those of the other views, only as many rows as there are lines."""
 
 from __future__ import annotations
 
@@ -8,29 +8,32 @@ from typing import Generic, NamedTuple, TypeVar
 
 from prompt_toolkit.utils import get_cwidth
 
-from persistentq.job import ConsumerInfo, Job
-from persistentq.operations import ago, safe
+from persistentq.job import Job
+from persistentq.operations import safe
 
 from .cells import Click, Line, fit, pad
-from .moves import select_job, step_row
+from .moves import select_job, select_row, step_row, step_rows
+from .snapshot import Row, Styled
 from .state import State
-from .wording import Styled, distance_text, latest_change, life_text, status_text
+from .views import VIEWS, Head
+from .wording import distance_text, latest_change, status_text
 
 SIGNS = 3
 """Cells before the first column: the cursor, the mark, a space."""
 
+NARROWEST_COLUMN = 6
 ROOM_FOR_QUEUE = 55
 """From so many cells on for what has no fixed width, the queue is shown too."""
 
-Row = TypeVar("Row", Job, ConsumerInfo)
+Item = TypeVar("Item", Job, Row)
 
 
-class Column(NamedTuple, Generic[Row]):
+class Column(NamedTuple, Generic[Item]):
     """One column: how wide it is, and what stands in it."""
 
     title: str
     width: int
-    cell: Callable[[Row], str | Styled]
+    cell: Callable[[Item], str | Styled]
     is_number: bool = False
 
 
@@ -41,21 +44,43 @@ def job_lines(state: State, now: datetime, width: int, height: int, click: Click
     lines = [_head(columns, width)]
     for row in range(start, end):
         job = state.jobs[row]
-        line = _row(columns, job, width, is_selected=job.id == state.job_id, is_marked=job.id in state.marks)
+        line = _row(
+            columns,
+            job,
+            width,
+            is_selected=job.id == state.job_id,
+            is_marked=state.is_all or job.id in state.marks,
+        )
         lines.append([(style, text, click(select_job(job.id), step_row)) for style, text, *_ in line])
     return lines
 
 
-def consumer_lines(state: State, width: int, height: int) -> list[Line]:
-    """Return the head and those consumers that fit, the selected one among them."""
-    columns = _consumer_columns(state, width)
-    start, end = _window(state.consumer_row, len(state.consumers), height - 1)
+def row_lines(state: State, width: int, height: int, click: Click) -> list[Line]:
+    """Return the head and those rows of another view that fit, the selected one among them."""
+    rows = state.rows
+    columns = _fitted(rows, VIEWS[state.view].heads, width)
+    start, end = _window(state.row_number, len(rows), height - 1)
+    lines = [_head(columns, width)]
+    for number in range(start, end):
+        row = rows[number]
+        line = _row(columns, row, width, is_selected=number == state.row_number)
+        lines.append([(style, text, click(select_row(row.key), step_rows)) for style, text, *_ in line])
+    return lines
+
+
+def _fitted(rows: tuple[Row, ...], heads: tuple[Head, ...], width: int) -> list[Column[Row]]:
+    """Return the columns as wide as what stands in them; if that is too much, the widest give way."""
+    room = width - SIGNS - len(heads)
+    widths = [
+        _widest([row.cells[place][1] for row in rows], at_least=get_cwidth(head.title))
+        for place, head in enumerate(heads)
+    ]
+    while sum(widths) > room and max(widths) > NARROWEST_COLUMN:
+        widths[widths.index(max(widths))] -= 1
+    widths[-1] += max(0, room - sum(widths))
     return [
-        _head(columns, width),
-        *(
-            _row(columns, state.consumers[row], width, is_selected=row == state.consumer_row)
-            for row in range(start, end)
-        ),
+        Column(head.title, widths[place], lambda row, place=place: row.cells[place], head.is_number)  # type: ignore[misc]
+        for place, head in enumerate(heads)
     ]
 
 
@@ -65,13 +90,13 @@ def _window(row: int, count: int, height: int) -> tuple[int, int]:
     return start, min(count, start + height)
 
 
-def _head(columns: list[Column[Row]], width: int) -> Line:
+def _head(columns: list[Column[Item]], width: int) -> Line:
     text = " ".join(fit(column.title, column.width, is_number=column.is_number) for column in columns)
     return pad([("class:head", fit(" " * SIGNS + text, width))], width)
 
 
 def _row(
-    columns: list[Column[Row]], row: Row, width: int, *, is_selected: bool, is_marked: bool = False
+    columns: list[Column[Item]], row: Item, width: int, *, is_selected: bool, is_marked: bool = False
 ) -> Line:
     signs = f"{'>' if is_selected else ' '}{'*' if is_marked else ' '} "
     chosen = "class:selected" if is_selected else ""
@@ -119,30 +144,3 @@ def _remark(job: Job, width: int) -> str:
 
 def _holder(job: Job) -> str:
     return safe(job.consumer) if job.reserved_for is None else safe(f"→ {job.reserved_for}")
-
-
-def _consumer_columns(state: State, width: int) -> list[Column[ConsumerInfo]]:
-    held = state.snapshot.held if state.snapshot else {}
-    rest = width - SIGNS - 10 - 10 - 5
-    name = min(_widest([safe(one.id) for one in state.consumers], at_least=11), rest // 3)
-    queues = min(_widest([_queues(one) for one in state.consumers], at_least=7), rest // 4)
-    process = min(_widest([_process(one) for one in state.consumers], at_least=12), rest // 4)
-    return [
-        Column("consumer", name, lambda one: safe(one.id)),
-        Column("life", 9, life_text),
-        Column("reported", 9, lambda one: f"{ago(one.silent_for)} ago", is_number=True),
-        Column("queues", queues, _queues),
-        Column("host:process", process, _process),
-        Column("held", 4, lambda one: str(one.held), is_number=True),
-        Column(
-            "jobs", rest - name - queues - process - 4, lambda one: " ".join(map(str, held.get(one.id, ())))
-        ),
-    ]
-
-
-def _queues(consumer: ConsumerInfo) -> str:
-    return safe(" ".join(consumer.queues))
-
-
-def _process(consumer: ConsumerInfo) -> str:
-    return safe(f"{consumer.host}:{consumer.pid}")

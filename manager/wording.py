@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from persistentq.job import ConsumerInfo, Job, JobStatus
 from persistentq.operations import GLYPHS, ago
 
-Styled = tuple[str, str]
+from .snapshot import Styled
+
+BARS = "▁▂▃▄▅▆▇█"
 
 
 def command(program: str, arguments: str = "") -> str:
@@ -68,3 +70,9 @@ def latest_change(job: Job) -> datetime:
     if job.status is JobStatus.PROCESSING and job.started_at is not None:
         return job.started_at
     return job.run_at
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Return a sign for each value, as high as it is beside the highest; a space for nothing."""
+    highest = max(values, default=0)
+    return "".join(BARS[min(7, int(value / highest * 8))] if value else " " for value in values)

@@ -22,7 +22,8 @@ from prompt_toolkit.output import DummyOutput, Output
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from manager.manager import Manager
-from manager.state import Move, Snapshot, State
+from manager.snapshot import Snapshot
+from manager.state import Move, State
 from persistentq import (
     Job,
     JobStatus,
@@ -55,6 +56,7 @@ KEYS = {
     "End": "\x1b[F",
     "Backspace": "\x7f",
     "Ctrl-C": "\x03",
+    "Ctrl-U": "\x15",
 }
 
 
@@ -86,7 +88,7 @@ def a_snapshot(state: State, *jobs: Job, **values: Any) -> Snapshot:
         "location": "/srv/queue.db",
         "read_at": NOW,
         "next_in": timedelta(seconds=0.5),
-        "counts": {status: number for status, number in counts.items() if number},
+        "counts": {"default": {status: number for status, number in counts.items() if number}},
         "page": Page(jobs, None),
         "selected": next((job for job in jobs if job.id == wanted), None),
     }
@@ -203,7 +205,12 @@ class Running:
 
 @contextmanager
 def running(
-    folder: Path, terminal: Terminal | None = None, *, has_mouse: bool = True, lock_timeout: str = "1"
+    folder: Path,
+    terminal: Terminal | None = None,
+    *,
+    has_mouse: bool = True,
+    readonly: bool = False,
+    lock_timeout: str = "1",
 ) -> Iterator[Running]:
     """Run the manager on the queue in this folder; without a terminal, on an output that drops everything."""
     with create_pipe_input() as keyboard:
@@ -211,7 +218,11 @@ def running(
         if terminal:
             output = Vt100_Output(cast("TextIO", terminal), terminal.size, term="xterm", enable_cpr=False)
         manager = Manager(
-            settings_for(folder, lock_timeout), source=keyboard, target=output, has_mouse=has_mouse
+            settings_for(folder, lock_timeout),
+            source=keyboard,
+            target=output,
+            has_mouse=has_mouse,
+            readonly=readonly,
         )
         codes: list[int] = []
         thread = Thread(target=lambda: codes.append(manager.run()), name="manager under test")

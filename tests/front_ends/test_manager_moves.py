@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from manager import moves, news
-from manager.state import Act, Listing, Place, Quit, State
-from persistentq import InvalidTransition, JobNotFound, JobStatus, Page
+from manager import deeds, moves, news
+from manager.asking import Copy, Do, Quit
+from manager.deeds import Deed
+from manager.snapshot import Listing, Place
+from manager.state import State
+from persistentq import Act, InvalidTransition, JobNotFound, JobStatus, Page
 from persistentq.journal import ActBatch
 from persistentq.operations import ActResult
 from tests.front_ends.manager_kit import a_job, a_snapshot, after
@@ -93,7 +96,7 @@ def test_a_failed_read_keeps_the_data(three: State) -> None:
 def test_pages_are_turned_by_cursor_and_back() -> None:
     first = after(EMPTY, news.was_read(a_snapshot(EMPTY, a_job(13), page=Page((a_job(13),), "13"))))
     second = after(first, moves.next_page)
-    assert second.request.listing == Listing(None, None, "13")
+    assert second.request.listing == Listing("", "13")
     assert second.job_id is None
     assert after(second, moves.previous_page).request.listing.after is None
     assert "first page" in str(after(first, moves.previous_page).message)
@@ -189,16 +192,17 @@ def test_escape_undoes_one_thing_after_the_other(three: State) -> None:
     state = replace(
         three,
         only_status=JobStatus.FAILED,
-        only_consumer="consumer_00",
+        where="consumer:consumer_00",
         marks=frozenset({1}),
         details=True,
         place=Place.HELP,
+        back=(Place.JOBS,),
     )
     for name, value in [
         ("place", Place.JOBS),
         ("details", False),
         ("marks", frozenset()),
-        ("only_consumer", None),
+        ("where", ""),
         ("only_status", None),
     ]:
         state = after(state, moves.step_back)
@@ -219,7 +223,7 @@ def test_quitting_is_an_order(three: State) -> None:
         (
             (7,),
             {n: InvalidTransition(n, "done", "resubmit", "failed") for n in (1, 2, 3)},
-            ["worked for job 7", "3 skipped", "job 1 is done", "job 2 is done", "and 1 more"],
+            ["worked for job 7", "3 skipped", "3 is done"],
         ),
     ],
 )
@@ -227,10 +231,9 @@ def test_results_name_what_was_done_and_why_not(
     three: State, done: tuple[int, ...], skipped: dict[int, JobNotFound], words: list[str]
 ) -> None:
     busy = replace(three, busy="resubmit …", marks=frozenset({7, 8, 9}))
-    state = after(
-        busy,
-        news.was_done(Act("resubmit", (7, 8, 9)), ActResult("resubmit").plus(ActBatch(1, done, skipped))),
-    )
+    order = Do(Deed("resubmit", Act("resubmit"), (7, 8, 9)))
+    told = deeds.told(ActResult("resubmit").plus(ActBatch(1, done, skipped)))
+    state = after(busy, news.was_done(order, told))
     assert state.message
     for word in words:
         assert word in state.message.text
@@ -240,7 +243,61 @@ def test_results_name_what_was_done_and_why_not(
 
 
 def test_a_result_is_heard_of_when_the_database_fails(three: State) -> None:
-    state = after(three, news.was_not_done(Act("delete", (7,)), OSError("disk on fire")))
+    order = Do(Deed("delete", Act("delete"), (7,)))
+    state = after(three, news.was_not_done(order, OSError("disk on fire")))
     assert state.message
     assert state.message.is_error
     assert "disk on fire" in state.message.text
+
+
+def test_the_command_that_does_the_same_is_told_and_copied(three: State) -> None:
+    assert moves.equivalent(three) == "python -m admin.admin list-jobs"
+    failed = after(three, moves.show_status(JobStatus.FAILED), moves.copy)
+    assert failed.order == Copy("python -m admin.admin list-jobs --where status:failed")
+    order = Do(Deed("resubmit", Act("resubmit"), (7, 8)), reason="it is mended")
+    done = after(three, news.was_done(order, deeds.Told("done", entry=4, changed=(7, 8))), moves.copy)
+    assert done.order == Copy("python -m admin.admin resubmit 7 8 --reason 'it is mended'")
+    assert done.entry == 4
+    assert after(three, moves.copy_id).order == Copy("13")
+    assert after(EMPTY, moves.copy_id).order is None
+
+
+def test_a_range_of_jobs_is_marked(three: State) -> None:
+    ranged = after(three, moves.toggle_mark, moves.step_row(1), moves.mark_range)
+    assert ranged.marks == {11, 12, 13}
+    refused = after(three, moves.mark_range)
+    assert refused.marks == frozenset()
+    assert "Space" in str(refused.message)
+
+
+def test_all_that_match_are_marked_until_others_are_shown(three: State) -> None:
+    everything = after(three, moves.show_query("task:mail.*"), moves.mark_all)
+    assert everything.is_all
+    assert not after(everything, moves.unmark_all).is_all
+    assert not after(everything, moves.show_status(JobStatus.FAILED)).is_all
+    assert not after(everything, moves.show_query("")).is_all
+
+
+def test_status_and_query_are_asked_for_together(three: State) -> None:
+    both = after(three, moves.show_query("queue:a OR queue:b"), moves.show_status(JobStatus.FAILED))
+    assert both.query == "status:failed (queue:a OR queue:b)"
+    assert after(both, moves.show_query("")).query == ""
+
+
+def test_views_lead_back(three: State) -> None:
+    there = after(three, moves.go_to(Place.QUEUES), moves.go_to(Place.JOURNAL), moves.toggle_help)
+    assert (there.place, there.view) == (Place.HELP, Place.JOURNAL)
+    for place in (Place.JOURNAL, Place.QUEUES, Place.JOBS):
+        there = after(there, moves.step_back)
+        assert there.place is place
+
+
+def test_a_frozen_screen_asks_for_nothing_new(three: State) -> None:
+    frozen = after(three, moves.toggle_freeze)
+    assert frozen.request.is_frozen
+    assert not after(frozen, moves.toggle_freeze).request.is_frozen
+
+
+def test_one_job_is_shown_in_full(three: State) -> None:
+    shown = after(three, moves.show_job(99))
+    assert (shown.query, shown.job_id, shown.shows_details) == ("id:99", 99, True)

@@ -1,0 +1,249 @@
+"""The commands of the palette and of the plain mode: words, and the deed or the move that they mean."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from persistentq import clock
+from persistentq.acts import Act
+from persistentq.errors import InvalidArgument
+from persistentq.job import NewJob
+from persistentq.query.fields import FIELDS
+
+from . import dialogs, moves
+from .deeds import Deed
+from .state import Move
+from .views import VIEWS
+
+
+class Command(NamedTuple):
+    """One command.
+
+    Attributes:
+        usage: What stands behind its name.
+        does: For the help.
+        read: Makes a move of the words behind its name; raises InvalidArgument.
+    """
+
+    usage: str
+    does: str
+    read: Callable[[Sequence[str]], Move]
+
+
+def read_command(line: str) -> Move:
+    """Return what a typed line means.
+
+    Raises:
+        InvalidArgument: there is no such command, or its words cannot be read.
+    """
+    try:
+        name, *words = shlex.split(line)
+    except ValueError as error:
+        raise InvalidArgument("command", line, f"cannot be read: {error}") from error
+    command = COMMANDS.get(name)
+    if command is None:
+        close = get_close_matches(name, COMMANDS, 1)
+        meant = f"; did you mean {close[0]!r}?" if close else ""
+        raise InvalidArgument("command", name, f"is none{meant}")
+    try:
+        return command.read(words)
+    except (IndexError, ValueError) as error:
+        if isinstance(error, InvalidArgument):
+            raise
+        raise InvalidArgument("command", line, f"is typed as: {name} {command.usage}".rstrip()) from error
+
+
+def _on_jobs(make: Callable[[Sequence[str]], Act]) -> Callable[[Sequence[str]], Move]:
+    """Return what reads an act on the marked jobs, or the selected one."""
+    return lambda words: dialogs.ask_act(make(words))
+
+
+def _verb(verb: str) -> Callable[[Sequence[str]], Move]:
+    def read(words: Sequence[str]) -> Move:
+        _none(words)
+        return dialogs.ask_verb(verb)
+
+    return read
+
+
+def _none(words: Sequence[str]) -> None:
+    if words:
+        raise ValueError(words)
+
+
+def _named(verb: str) -> Callable[[Sequence[str]], Move]:
+    def read(words: Sequence[str]) -> Move:
+        (name,) = words
+        return dialogs.ask(Deed(verb, name=name))
+
+    return read
+
+
+def _numbered(verb: str) -> Callable[[Sequence[str]], Move]:
+    def read(words: Sequence[str]) -> Move:
+        (number,) = words
+        return dialogs.ask(Deed(verb, number=int(number)))
+
+    return read
+
+
+def _assign(words: Sequence[str]) -> Act:
+    (consumer,) = words
+    return Act("assign", consumer=None if consumer == "--anyone" else consumer)
+
+
+def _reschedule(words: Sequence[str]) -> Act:
+    (when,) = words
+    return Act("reschedule", run_at=None if when == "now" else _moment(when))
+
+
+def _moment(text: str) -> datetime:
+    span = _value("age", "time", text) if not text[:4].isdecimal() else None
+    if isinstance(span, timedelta):
+        return clock.now() + span
+    moment = _value("run", "time", text)
+    if not isinstance(moment, datetime):
+        raise TypeError(f"a time is read as {moment!r}")
+    return moment
+
+
+def _value(field: str, name: str, text: str) -> object:
+    try:
+        return FIELDS[field].read(text)
+    except InvalidArgument as error:
+        raise InvalidArgument(name, text, error.problem) from None
+
+
+def _priority(words: Sequence[str]) -> Act:
+    (number,) = words
+    return Act("set-priority", priority=int(number))
+
+
+def _edit(words: Sequence[str]) -> Act:
+    values: dict[str, Any] = {}
+    without: list[str] = []
+    for word in words:
+        name, equals, text = word.partition("=")
+        if equals:
+            values[name] = _json(text)
+        else:
+            without.append(word.removeprefix("-"))
+    return Act("edit-arguments", arguments=values, without=tuple(without))
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise InvalidArgument("value", text, f"is not JSON; as a text it is {json.dumps(text)}") from None
+
+
+def _mark_failed(words: Sequence[str]) -> Move:
+    _none(words)
+    return dialogs.ask_verb("mark-failed")
+
+
+def _pause(words: Sequence[str]) -> Move:
+    name, *rest = words
+    lasting = None
+    if rest:
+        (text,) = rest
+        span = _value("age", "span", text)
+        lasting = span if isinstance(span, timedelta) else None
+    return dialogs.ask(Deed("pause", name=name, lasting=lasting))
+
+
+def _enqueue(words: Sequence[str]) -> Move:
+    task, *rest = words
+    given: dict[str, Any] = {"args": {}}
+    for word in rest:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise ValueError(word)
+        match name:
+            case "--queue":
+                given["queue"] = text
+            case "--priority":
+                given["priority"] = int(text)
+            case "--tag":
+                given["tags"] = (*given.get("tags", ()), text)
+            case "--at":
+                given["run_at"] = _moment(text)
+            case _:
+                given["args"][name] = _json(text)
+    return dialogs.ask(Deed("enqueue", new=NewJob(task, **given)))
+
+
+def _query(words: Sequence[str]) -> Move:
+    return moves.show_query(moves.readable(" ".join(words)))
+
+
+def _export(words: Sequence[str]) -> Move:
+    (name,) = words
+    return lambda state: dialogs.ask(Deed("export", name=name, where=state.query))(state)
+
+
+def _reveal(words: Sequence[str]) -> Move:
+    _none(words)
+
+    def ask_about(state: Any) -> Any:
+        if state.job_id is None:
+            return state.says("no job is selected", is_error=True)
+        return dialogs.ask(Deed("reveal", number=state.job_id))(state)
+
+    return ask_about
+
+
+def _mark(words: Sequence[str]) -> Move:
+    if words == ["all"]:
+        return moves.mark_all
+    if words == ["none"]:
+        return moves.unmark_all
+    return moves.mark_ids(frozenset(map(int, words)))
+
+
+def _plainly(move: Move) -> Callable[[Sequence[str]], Move]:
+    def read(words: Sequence[str]) -> Move:
+        _none(words)
+        return move
+
+    return read
+
+
+COMMANDS: Mapping[str, Command] = {
+    **{view.name: Command("", view.does, _plainly(moves.go_to(place))) for place, view in VIEWS.items()},
+    "query": Command("QUERY", "show only the jobs that this means", _query),
+    "job": Command("ID", "show one job", lambda words: moves.show_job(int(*words))),
+    "mark": Command("all|none|ID …", "mark jobs", _mark),
+    "resubmit": Command("", "the marked jobs, else the selected one", _verb("resubmit")),
+    "cancel": Command("", "the same", _verb("cancel")),
+    "mark-failed": Command("", "the same", _mark_failed),
+    "delete": Command("", "the same", _verb("delete")),
+    "assign": Command("CONSUMER|--anyone", "reserve them for one consumer", _on_jobs(_assign)),
+    "reschedule": Command("now|SPAN|TIME", "let them become ready then", _on_jobs(_reschedule)),
+    "set-priority": Command("N", "higher leaves earlier", _on_jobs(_priority)),
+    "edit-arguments": Command("NAME=JSON … -NAME …", "set arguments, and drop some", _on_jobs(_edit)),
+    "reveal": Command("", "show the selected job with its secrets", _reveal),
+    "undo": Command("ENTRY", "take back what an entry of the journal did", _numbered("undo")),
+    "pause": Command("QUEUE [SPAN]", "hand out no more of its jobs", _pause),
+    "resume": Command("QUEUE", "hand them out again", _named("resume")),
+    "pause-schedule": Command("SCHEDULE", "let it enqueue nothing", _named("pause-schedule")),
+    "resume-schedule": Command("SCHEDULE", "let it tick again", _named("resume-schedule")),
+    "run-schedule": Command("SCHEDULE", "enqueue its job now", _named("run-schedule")),
+    "scale": Command("N", "so many consumers", _numbered("scale")),
+    "stop-consumer": Command("PROGRAM", "such as consumer:consumer_00", _named("stop-consumer")),
+    "start-consumer": Command("PROGRAM", "the same", _named("start-consumer")),
+    "restart-consumer": Command("PROGRAM", "the same", _named("restart-consumer")),
+    "enqueue": Command("TASK [NAME=JSON …] [--queue=NAME] …", "one job", _enqueue),
+    "import": Command("FILE", "enqueue the jobs of a file", _named("import")),
+    "export": Command("FILE", "write the jobs that are shown", _export),
+    "freeze": Command("", "read nothing, or go on", _plainly(moves.toggle_freeze)),
+    "help": Command("", "the keys", _plainly(moves.toggle_help)),
+    "quit": Command("", "leave", _plainly(moves.quit_manager)),
+}
+"""By name, as the palette and the plain mode take them."""
