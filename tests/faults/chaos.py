@@ -46,6 +46,7 @@ class Life:
         is_inside: It is frozen in a transaction.
         is_killed: It was killed from outside.
         is_free: Nothing is to happen to it.
+        is_fulfilled: What was to happen to it has happened.
         leaves: It was told to stop, and must do so in good order.
     """
 
@@ -60,6 +61,7 @@ class Life:
     is_overtaken: bool = False
     is_killed: bool = False
     is_free: bool = False
+    is_fulfilled: bool = False
     leaves: bool = False
 
     @property
@@ -203,7 +205,7 @@ class Chaos:
         if act == Act.STOP:
             self._note_stop(life, self._known[place].is_inside)
         elif act != Act.KILL:
-            self.done.acts["failures"] += 1
+            self._fulfil(life, "failures")
             life.due = Deadline(LEAVE_S if life.leaves else RETURN_S)
 
     def _note_stop(self, life: Life, is_inside: bool) -> None:
@@ -234,12 +236,9 @@ class Chaos:
         life.is_frozen = False
         life.due = Deadline(LEAVE_S if life.leaves else RETURN_S)
         if life.is_inside:
-            self.done.acts["stops inside a transaction"] += 1
+            self._fulfil(life, "stops inside a transaction")
         elif life.is_overtaken:
-            self.done.acts["zombies"] += 1
-        else:
-            # Nobody had reason or time to take its jobs.
-            self._leave_to_another(life)
+            self._fulfil(life, "zombies")
 
     def _do_what_is_due(self, life: Life) -> None:
         armed = life.order.armed
@@ -259,14 +258,14 @@ class Chaos:
 
     def _end_stop(self, life: Life) -> None:
         if life.is_inside and self._chance.random() < 0.5:
-            self.done.acts["stops inside a transaction"] += 1
+            self._fulfil(life, "stops inside a transaction")
             self._kill(life)
         else:
             self._thaw(life)
 
-    def _leave_to_another(self, life: Life) -> None:
-        if not self._is_calm:
-            self._fates[life.order.role].append(life.order.armed)
+    def _fulfil(self, life: Life, act: str) -> None:
+        life.is_fulfilled = True
+        self.done.acts[act] += 1
 
     def _dismiss(self, life: Life) -> None:
         self._send(life, signal.SIGTERM)
@@ -285,18 +284,19 @@ class Chaos:
     def _note_end(self, end: End) -> None:
         life = self._lives.pop(end.pid)
         self._diary.note("buried", life.order.name, end.pid, end.code)
-        if not (life.is_free or life.is_struck or life.is_killed):
-            self._leave_to_another(life)
-        if end.pid in self._poisoned:
+        if life.is_killed or (life.is_struck and life.act is Act.KILL and end.code == -signal.SIGKILL):
+            life.is_fulfilled = True
+            armed = None if life.is_killed else life.order.armed
+            self.done.kills["anywhere" if armed is None else armed.place] += 1
+        elif end.pid in self._poisoned:
             self.done.acts["deaths by poison"] += 1
-        elif life.is_killed:
-            self.done.kills["anywhere"] += 1
-        elif life.is_struck and life.act is Act.KILL and life.order.armed is not None:
-            self.done.kills[life.order.armed.place] += 1
         elif life.leaves and end.code == 0:
             self.done.acts["stops in good order"] += 1
         else:
             self.done.surprises.append(f"{life.order.name} ({end.pid}) ended by itself with {end.code}")
+        if not (life.is_free or life.is_fulfilled or self._is_calm):
+            # Poison came before, or nobody overtook it: another is to have its fate.
+            self._fates[life.order.role].append(life.order.armed)
 
     # --- the end
 

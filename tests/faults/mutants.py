@@ -241,7 +241,7 @@ MUTANTS = (
         f"{SQL}/claiming.py",
         "            broken += unreadable",
         "            jobs += unreadable",
-        f"{CHAOS}[sqlite]",
+        f"{RULES}::test_a_row_that_cannot_be_decoded_ends_failed",
     ),
     Mutant(
         "a file on a network file system is taken",
