@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import pandas as pd
 
 from ops_text import as_json, span, status_word
-from persistentq.job import ActivityBucket, Attempt, ConsumerInfo, Count, Job, JobStatus
+from persistentq.insight import BROKEN
+from persistentq.job import ActivityBucket, Attempt, ConsumerInfo, Count, Job, JobStatus, Outcome
+from persistentq.job_log import JobLog
 from persistentq.operations import Operator, ago, safe
 from persistentq.operations.emptiness import Removal, removals
+from persistentq.operations.why import Fact
 from persistentq.query import EVERY_JOB, All, Comparison, Either, Query, Term, parse
 from persistentq.query.fields import FIELDS
 
 PAGE = 100
 COUNTED = 10_000
 LATEST_FAILURES = 5
+MOST_BARS = 20
 USUAL_WINDOW = "15 min"
 
 
@@ -119,10 +123,12 @@ class JobPage:
 
 
 class JobView(NamedTuple):
-    """One job and all its attempts, oldest first."""
+    """One job, all its attempts, oldest first, what its tasks have told, and why it is not running."""
 
     job: Job
     attempts: list[Attempt]
+    log: JobLog
+    why: list[Fact]
 
 
 class Names(NamedTuple):
@@ -174,7 +180,12 @@ def read_job(operator: Operator, job_id: int) -> JobView:
     Raises:
         JobNotFound: there is none.
     """
-    return JobView(operator.get_job(job_id), operator.get_attempts(job_id))
+    return JobView(
+        operator.get_job(job_id),
+        operator.get_attempts(job_id),
+        operator.get_log(job_id),
+        operator.why(job_id),
+    )
 
 
 def count_statuses(counts: Mapping[str, Mapping[JobStatus, int]]) -> dict[JobStatus, int]:
@@ -221,7 +232,7 @@ def attempt_rows(attempts: Sequence[Attempt]) -> pd.DataFrame:
     rows = [
         (
             one.attempt,
-            one.outcome.value if one.outcome else "running",
+            _outcome(one),
             safe(one.consumer, 80),
             one.started_at,
             span(one.ended_at - one.started_at) if one.ended_at else None,
@@ -230,6 +241,30 @@ def attempt_rows(attempts: Sequence[Attempt]) -> pd.DataFrame:
         for one in reversed(attempts)
     ]
     return pd.DataFrame(rows, columns=["attempt", "outcome", "consumer", "started", "took", "error"])
+
+
+def timeline_rows(attempts: Sequence[Attempt], now: datetime) -> pd.DataFrame:
+    """Return one row per attempt, the first one first, for a chart; `kind` is what its colour says."""
+    rows = [
+        (
+            f"{one.attempt} {_outcome(one)}",
+            _outcome(one),
+            _kind(one),
+            one.started_at,
+            one.ended_at or now,
+            span((one.ended_at or now) - one.started_at),
+        )
+        for one in attempts[-MOST_BARS:]
+    ]
+    return pd.DataFrame(rows, columns=["attempt", "outcome", "kind", "start", "end", "took"])
+
+
+def _kind(one: Attempt) -> str:
+    return _outcome(one) if one.outcome in {None, *BROKEN, Outcome.DONE} else "given back"
+
+
+def _outcome(one: Attempt) -> str:
+    return one.outcome.value if one.outcome else "running"
 
 
 def consumer_rows(consumers: Iterable[ConsumerInfo]) -> pd.DataFrame:

@@ -1,17 +1,24 @@
-"""One job: its facts, arguments, result, attempts and tracebacks."""
+"""One job: why it is not running, its facts, arguments, result, attempts, tracebacks and log."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import streamlit as st
 
+import ops_charts
 import ops_data
+import ops_deeds
 import ops_live
 import ops_states
-from ops_text import as_json, block, moment_and_day, status_word, took
+from ops_deeds import Deed
+from ops_text import as_json, block, moment_and_day, plain, span, status_word, took
 from persistentq.job import Attempt, Job
-from persistentq.operations import safe
+from persistentq.job_log import JobLog
+from persistentq.operations import Operator, safe
+from persistentq.operations.why import Fact
+from persistentq.redaction import REDACTED
 
 TRACEBACKS = 5
 
@@ -23,13 +30,34 @@ def draw(job_id: int) -> None:
         PersistentQError: there is no such job, or it cannot be read.
     """
     reading = ops_live.read(ops_data.read_job, job_id)
-    job, attempts = reading.value
+    job, attempts, log, why = reading.value
     st.subheader(f"Job {job.id} · {status_word(job.status)}", anchor=False)
+    reasons(why)
     facts(job)
     ops_states.as_of(reading.at, reading.problem)
+    if log.progress is not None:
+        st.progress(log.progress.fraction, text=plain(log.progress.note) or None)
     if job.error:
         st.caption("**Error**")
         st.code(block(job.error), language=None, wrap_lines=True)
+    payload(job)
+    history(attempts, reading.at)
+    lines(log)
+
+
+def reasons(why: Sequence[Fact]) -> None:
+    """Say why the job is not running, or how it stands."""
+    for fact in why:
+        over = f" (over in {span(fact.over_in)})" if fact.over_in is not None else ""
+        st.info(plain(f"{fact.text}{over}"), icon=":material/help:")
+        if fact.remedy:
+            st.caption(plain(fact.remedy))
+
+
+def payload(job: Job) -> None:
+    """Draw what the job was given and what it gave back."""
+    shown: Job = st.session_state.get("revealed") or job
+    job = shown if shown.id == job.id else job
     left, right = st.columns(2)
     with left:
         st.caption("**Arguments**")
@@ -40,7 +68,28 @@ def draw(job_id: int) -> None:
             st.text("none")
         else:
             st.code(block(as_json(job.result)), language="json", wrap_lines=True)
-    history(attempts)
+    if REDACTED in as_json([job.args, job.result]):
+        ops_deeds.button(revealing(job.id), "reveal")
+
+
+def revealing(job_id: int) -> Deed:
+    """Return the deed that shows a job's secrets to this visit."""
+
+    def do(operator: Operator, reason: str) -> str:
+        st.session_state["revealed"] = operator.reveal(job_id, reason=reason)
+        return f"Job {job_id} shows its secrets; the journal tells of it."
+
+    question = f"Show the secrets of job {job_id}? The journal will tell that you looked."
+    return Deed("Reveal secrets", question, ("show", str(job_id), "--reveal"), do)
+
+
+def lines(log: JobLog) -> None:
+    """Draw what the job's tasks have logged."""
+    if not log.lines:
+        return
+    st.caption("**Log**" + (f" · {log.dropped:,} older lines are kept no more" if log.dropped else ""))
+    told = (f"{one.at:%H:%M:%S.%f}"[:-3] + f"  {one.attempt}  {one.text}" for one in log.lines)
+    st.code(block("\n".join(told)), language=None, wrap_lines=True, height=300)
 
 
 def facts(job: Job) -> None:
@@ -74,12 +123,18 @@ def facts(job: Job) -> None:
                 st.text(safe(value, 200))
 
 
-def history(attempts: Sequence[Attempt]) -> None:
+def history(attempts: Sequence[Attempt], now: datetime) -> None:
     """Draw the attempts, the latest first, and the latest tracebacks."""
     st.caption("**Attempts**")
     if not attempts:
         st.text("none yet")
         return
+    rows = ops_data.timeline_rows(attempts, now)
+    st.altair_chart(
+        ops_charts.timeline_chart(rows),
+        key="timeline",
+        alt=f"When each of {len(rows)} attempts began and ended",
+    )
     st.dataframe(
         ops_data.attempt_rows(attempts),
         hide_index=True,

@@ -19,6 +19,7 @@ from persistentq.connect import open_queue
 from persistentq.errors import DatabaseMissing, PersistentQError, StorageUnavailable
 from persistentq.interface import PersistentQInterface
 from persistentq.operations import Operator
+from persistentq.operations.surroundings import Surroundings
 from persistentq.settings import Settings, load_settings
 
 LOCK_TIMEOUT = timedelta(seconds=1)
@@ -84,6 +85,11 @@ def operator(queue: PersistentQInterface) -> Operator:
     return Operator.with_settings(
         queue, load_settings(), face="dashboard", actor=who.name or None, readonly=who.role is Role.VIEWER
     )
+
+
+def surroundings() -> Surroundings:
+    """Return what is around the dashboard on this machine."""
+    return Surroundings.here(load_settings().env_file)
 
 
 def may_change() -> bool:

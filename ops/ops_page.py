@@ -12,6 +12,8 @@ from persistentq.errors import DatabaseMissing, PersistentQError
 from persistentq.operations import safe
 from persistentq.settings import load_settings
 
+OTHERS = ("failures", "queues", "consumers", "schedules", "activity", "journal", "health")
+
 
 def show() -> None:
     """Draw the page that the address names."""
@@ -28,8 +30,10 @@ def show() -> None:
     page = st.navigation(
         [
             st.Page("ops_overview.py", title="Overview", default=True),
+            st.Page("ops_attention.py", title="Attention", url_path="attention"),
             st.Page("ops_jobs.py", title="Jobs", url_path="jobs"),
             job_page,
+            *(st.Page(f"ops_{name}.py", title=name.capitalize(), url_path=name) for name in OTHERS),
         ],
         position="top",
     )

@@ -32,6 +32,7 @@ class RateBucket:
         done: Jobs.
         failed: Attempts that failed or were lost.
         wait: As in Throughput, of the attempts that began in it.
+        run: As in Throughput, of the jobs that were done in it.
     """
 
     start: datetime
@@ -40,6 +41,7 @@ class RateBucket:
     done: int = 0
     failed: int = 0
     wait: Spread = Spread()
+    run: Spread = Spread()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +128,7 @@ def _buckets(
     starts = [found.start + n * step for n in range(number)]
     counts = {name: [0.0] * number for name in ("enqueued", "started", "done", "failed")}
     waits: list[list[tuple[timedelta, float]]] = [[] for _ in starts]
+    runs: list[list[tuple[timedelta, float]]] = [[] for _ in starts]
 
     def count(name: str, at: datetime | None, weight: float) -> None:
         if at is not None and at >= found.start:
@@ -139,8 +142,15 @@ def _buckets(
             count("done" if one.outcome is Outcome.DONE else "failed", one.ended_at, one.weight)
         if (waited := _waited(one)) is not None and one.started_at and one.started_at >= found.start:
             waits[bisect_right(starts, one.started_at) - 1].append((waited, one.weight))
+        if (ran := _ran(one)) is not None and one.ended_at and one.ended_at >= found.start:
+            runs[bisect_right(starts, one.ended_at) - 1].append((ran, one.weight))
     return [
-        RateBucket(start, **{name: round(of[n]) for name, of in counts.items()}, wait=_spread(waits[n]))
+        RateBucket(
+            start,
+            **{name: round(of[n]) for name, of in counts.items()},
+            wait=_spread(waits[n]),
+            run=_spread(runs[n]),
+        )
         for n, start in enumerate(starts)
     ]
 
@@ -181,8 +191,8 @@ class _Tally:
             self.failed += one.weight
         if (waited := _waited(one)) is not None:
             self.waits.append((waited, one.weight))
-        if one.outcome is Outcome.DONE and one.started_at is not None and one.ended_at is not None:
-            self.runs.append((one.ended_at - one.started_at, one.weight))
+        if (ran := _ran(one)) is not None:
+            self.runs.append((ran, one.weight))
 
     def result(self) -> Throughput:
         """Return the numbers as they are."""
@@ -201,6 +211,13 @@ def _waited(one: Ending) -> timedelta | None:
     if one.started_at is None or one.ready_at is None or one.ready_at > one.started_at:
         return None
     return one.started_at - one.ready_at
+
+
+def _ran(one: Ending) -> timedelta | None:
+    """Return how long the attempt took that did the job; None for any other."""
+    if one.outcome is not Outcome.DONE or one.started_at is None or one.ended_at is None:
+        return None
+    return one.ended_at - one.started_at
 
 
 def _spread(spans: list[tuple[timedelta, float]]) -> Spread:

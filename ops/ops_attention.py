@@ -1,0 +1,48 @@
+"""What needs a person now, the most urgent first, each with what mends it."""
+
+from __future__ import annotations
+
+import shlex
+
+import streamlit as st
+
+import ops_live
+import ops_states
+from ops_text import plain
+from persistentq.operations import Operator
+from persistentq.operations.attention import Alert, Urgency
+
+SAID = {
+    Urgency.NOW: (st.error, "now", ":material/emergency_home:"),
+    Urgency.SOON: (st.warning, "soon", ":material/warning:"),
+    Urgency.LATER: (st.info, "later", ":material/schedule:"),
+}
+
+
+def read_alerts(operator: Operator) -> list[Alert]:
+    """Ask for everything that needs a person."""
+    return operator.attention(ops_live.surroundings())
+
+
+def show() -> None:
+    """Draw it; called again and again."""
+    reading = ops_live.read(read_alerts)
+    ops_states.as_of(reading.at, reading.problem)
+    if not reading.value:
+        st.success("Nothing needs a person.", icon=":material/check_circle:")
+    for alert in reading.value:
+        _draw(alert)
+
+
+def _draw(alert: Alert) -> None:
+    draw, word, icon = SAID[alert.urgency]
+    with st.container(gap="small"):
+        draw(f"**{word} · {plain(alert.kind)}** — {plain(alert.text)}", icon=icon)
+        if alert.remedy:
+            st.caption(plain(alert.remedy))
+        if alert.command:
+            st.code(ops_states.admin(*shlex.split(alert.command)), language="bash", wrap_lines=True)
+
+
+st.subheader("Attention", anchor=False)
+ops_live.live(show)

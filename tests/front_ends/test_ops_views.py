@@ -1,0 +1,274 @@
+"""The pages beside the jobs', in each state, run by Streamlit without a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+import ops_live
+from persistentq import Act, PersistentQInterface, Schedule, open_queue
+from persistentq.operations import Operator, supervised
+from persistentq.operations.doctor import doctor
+from persistentq.operations.supervised import Program
+from persistentq.operations.surroundings import Surroundings
+from tests.front_ends.ops_kit import a_place, agree, fail_for_good, visit, words
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr(ops_live, "surroundings", Surroundings)
+    yield from a_place(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def store(place: Path) -> Iterator[PersistentQInterface]:
+    with open_queue(f"sqlite:///{place}") as queue:
+        yield queue
+
+
+OTHERS = ("attention", "failures", "queues", "consumers", "schedules", "activity", "journal", "health")
+
+
+@pytest.mark.parametrize("page", OTHERS)
+def test_every_page_of_an_empty_queue_says_so(store: PersistentQInterface, page: str) -> None:
+    said = {
+        "attention": "Nothing needs a person.",
+        "failures": "No attempt failed in the last 24 h.",
+        "queues": "The queue is empty",
+        "consumers": "No consumer has reported",
+        "schedules": "There is no schedule yet",
+        "activity": "Nothing in the last 15 min.",
+        "journal": "Nobody has done anything here yet.",
+        "health": "admin doctor",
+    }[page]
+    app = visit(f"ops_{page}.py")
+    assert said in words(app)
+    assert "as of" in words(app)
+
+
+@pytest.mark.parametrize("page", OTHERS)
+def test_every_page_says_where_it_looked_for_a_database(place: Path, page: str) -> None:
+    app = visit(f"ops_{page}.py")
+    assert "There is no queue yet" in words(app)
+    assert str(place) in words(app)
+
+
+# --- trouble
+
+
+def test_attention_says_what_mends_it(store: PersistentQInterface) -> None:
+    fail_for_good(store, "mail.send", 3)
+    store.enqueue("a")
+    app = visit("ops_attention.py")
+    said = words(app)
+    assert "later · failures" in said
+    assert "mail.send failed 3 times" in said
+    assert "python -m admin.admin show " in said
+    assert "Nothing needs a person" not in said
+
+
+def test_failures_are_grouped_and_a_group_is_resubmitted(store: PersistentQInterface) -> None:
+    failed = fail_for_good(store, "mail.send", 3)
+    (other,) = fail_for_good(store, "report.make", 1, in_queue="reports")
+    app = visit("ops_failures.py")
+    rows = app.dataframe[0].value
+    assert rows["attempts"].tolist() == [3, 1]
+    assert rows["task"].tolist() == ["mail.send", "report.make"]
+    assert "status%3Afailed%20task%3Amail.send" in rows["jobs"].iloc[0]
+    app.selectbox(key="group").set_value(rows["group"].iloc[0]).run()
+    app.button(key="act-resubmit").click().run()
+    assert "Make 3 jobs pending again?" in words(app)
+    app.text_input(key="reason").set_value("mended")
+    agree(app)
+    assert "Resubmit worked for 3 jobs" in words(app)
+    assert {store.get_job(job.id).status for job in failed} == {"pending"}
+    assert store.get_job(other.id).status == "failed"
+
+
+def test_health_shows_each_check(store: PersistentQInterface) -> None:
+    app = visit("ops_health.py")
+    said = [element.value for element in app.markdown if "**" in element.value]
+    assert len(said) == len(doctor(store))
+    assert sum(" ok · " in one for one in said) > len(said) / 2
+    assert len(app.success) + len(app.warning) + len(app.error) == 1
+
+
+# --- queues and schedules
+
+
+def test_a_queue_is_paused_and_resumed(store: PersistentQInterface) -> None:
+    store.enqueue("a", queue="mail")
+    app = visit("ops_queues.py")
+    row = app.dataframe[0].value.iloc[0]
+    assert (row["queue"], row["state"], row["pending"]) == ("jobs?q=queue%3Amail#mail", "▶ open", 1)
+    assert (row["empty in"], row["consumers"]) == ("never at this pace", "none")
+    assert app.button(key="pause").disabled
+    app.selectbox(key="queue").set_value("mail").run()
+    app.button(key="pause").click().run()
+    assert "Hand out no more jobs of queue mail?" in words(app)
+    assert "admin pause mail" in words(app)
+    app.selectbox(key="limit").set_value("1 h")
+    app.text_input(key="reason").set_value("the server is down")
+    agree(app)
+    assert "Queue mail is paused until" in words(app)
+    assert app.dataframe[0].value["state"].iloc[0].startswith("‖ paused until")
+    assert not store.dequeue("c1", ["mail"])
+    app.button(key="resume").click().run()
+    agree(app)
+    assert "Queue mail is not paused any more." in words(app)
+    resumed, paused = store.list_journal().items
+    assert (resumed.verb, paused.verb, paused.reason, paused.face) == (
+        "resume",
+        "pause",
+        "the server is down",
+        "dashboard",
+    )
+
+
+def test_a_schedule_is_run_paused_and_resumed(store: PersistentQInterface) -> None:
+    store.put_schedule(Schedule("nightly", "0 3 * * *", "report.make", zone="Europe/Berlin"))
+    app = visit("ops_schedules.py", schedule="nightly")
+    assert app.dataframe[0].value["state"].tolist() == ["▶ active"]
+    assert "03:00 Europe/Berlin" in words(app)
+    for key, said in (
+        ("run", "of schedule nightly is pending."),
+        ("pause", "Schedule nightly is paused."),
+        ("resume", "Schedule nightly ticks again."),
+    ):
+        app.button(key=key).click().run()
+        agree(app)
+        assert said in words(app)
+    assert [job.task for job in store.list_jobs()] == ["report.make"]
+    assert [one.verb for one in store.list_journal().items] == [
+        "resume-schedule",
+        "pause-schedule",
+        "run-schedule",
+    ]
+
+
+# --- consumers
+
+
+class FakeSupervised:
+    """A supervisord that keeps one consumer."""
+
+    asked: ClassVar[list[tuple[Any, ...]]] = []
+    socket = Path("/")
+
+    def __init__(self, conf: Path) -> None:
+        self.conf = conf
+
+    def programs(self) -> list[Program]:
+        return [
+            Program("consumer:c1", "RUNNING", 7, "/log", ""),
+            Program("consumer:c2", "FATAL", 0, "/log", "no"),
+        ]
+
+    def call(self, *words: Any) -> bool:
+        self.asked.append(words)
+        return True
+
+
+def test_consumers_as_they_report_and_as_supervisor_sees_them(
+    store: PersistentQInterface, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.heartbeat("c1", host="h", pid=7, queues=["default"])
+    store.enqueue("a")
+    store.dequeue("c1")
+    conf = tmp_path / "supervisord.conf"
+    conf.touch()
+    monkeypatch.setattr(ops_live, "surroundings", lambda: Surroundings(None, conf))
+    monkeypatch.setattr(supervised, "Supervised", FakeSupervised)
+    app = visit("ops_consumers.py")
+    row = app.dataframe[0].value.iloc[0]
+    assert (row["consumer"], row["state"], row["supervisor"]) == ("c1", "● alive", "RUNNING")
+    assert row["holds"] == "jobs?status=processing&q=consumer%3Ac1#1"
+    assert app.dataframe[1].value["state"].tolist() == ["RUNNING", "FATAL"]
+    app.selectbox(key="process").set_value("consumer:c1").run()
+    assert app.button(key="start").disabled
+    app.button(key="stop").click().run()
+    agree(app)
+    assert "Stop worked for consumer:c1." in words(app)
+    assert FakeSupervised.asked == [("stopProcess", "consumer:c1", True)]
+    assert store.list_journal().items[0].verb == "stop-consumer"
+    assert app.button(key="scale").disabled
+    app.number_input(key="number_of_consumers").set_value(5).run()
+    app.button(key="scale").click().run()
+    assert "Let 5 consumers run?" in words(app)
+    assert "admin scale 5" in words(app)
+
+
+def test_without_supervisor_that_is_said(store: PersistentQInterface) -> None:
+    store.enqueue("a")
+    said = words(visit("ops_consumers.py"))
+    assert "No supervisord answers here" in said
+    assert "no consumer is alive" in said
+
+
+# --- history
+
+
+def test_activity_of_all_and_of_one_queue(store: PersistentQInterface) -> None:
+    fail_for_good(store, "mail.send", 2, in_queue="mail")
+    store.enqueue("a")
+    store.complete(store.dequeue("c1")[0])
+    app = visit("ops_activity.py")
+    assert len(app.get("vega_lite_chart")) == 4
+    by_queue, by_task = (table.value for table in app.dataframe)
+    assert by_queue["queue"].str.partition("#")[2].tolist() == ["default", "mail"]
+    assert by_queue["failed"].tolist() == [0, 2]
+    assert by_task["task"].str.partition("#")[2].tolist() == ["a", "mail.send"]
+    app.selectbox(key="queue").set_value("default").run()
+    assert app.dataframe[0].value["done"].tolist() == [1]
+    assert "Nothing in the last 15 min." in words(app)
+    assert visit("ops_activity.py", queue="mail", within="1 h").dataframe[0].value["failed"].tolist() == [2]
+
+
+def test_the_journal_takes_an_act_back(store: PersistentQInterface) -> None:
+    (job,) = fail_for_good(store, "a", 1)
+    Operator(store, actor="ann").act(Act("resubmit"), [job.id], reason="try again")
+    store.pause_queue("mail")
+    app = visit("ops_journal.py")
+    row = app.dataframe[0].value.iloc[-1]
+    assert (row["who"], row["from"], row["what"], row["jobs"], row["why"]) == (
+        "ann",
+        "library",
+        "resubmit",
+        1,
+        "try again",
+    )
+    app.selectbox(key="entry").set_value(int(row["entry"])).run()
+    app.button(key="undo-entry").click().run()
+    agree(app)
+    assert f"Undo worked for 1 job: {job.id}" in words(app)
+    assert store.get_job(job.id).status == "failed"
+    assert app.dataframe[0].value["what"].iloc[0] == f"undo of {row['entry']}"
+    app.text_input(key="of").set_value(str(job.id)).run()
+    assert set(app.dataframe[0].value["what"]) == {"resubmit", f"undo of {row['entry']}"}
+    app.text_input(key="of").set_value("x").run()
+    assert "whole number" in words(app)
+
+
+# --- one job
+
+
+def test_a_job_tells_why_it_waits_what_it_logged_and_its_secrets(store: PersistentQInterface) -> None:
+    store.enqueue("mail.send", {"to": "a", "password": "swordfish"})
+    (job,) = store.dequeue("c1")
+    store.record(job, lines=["opened", "closed"])
+    store.fail(job, ValueError("no"), delay=timedelta(hours=1))
+    app = visit(job=str(job.id))
+    said = words(app)
+    assert "closed" in said
+    assert "over in" in said
+    assert "swordfish" not in said
+    assert len(app.get("vega_lite_chart")) == 1
+    app.button(key="reveal").click().run()
+    app.text_input(key="reason").set_value("to see it")
+    agree(app)
+    assert "swordfish" in words(app)
+    assert [(one.verb, one.reason) for one in store.list_journal().items] == [("reveal", "to see it")]
