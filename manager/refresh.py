@@ -27,8 +27,8 @@ from .rows import read_rows
 from .snapshot import Place, Request, Snapshot
 from .state import Move
 
-INTERVAL, LONGEST_INTERVAL = timedelta(seconds=0.25), timedelta(seconds=10)
-SHARE = 40
+INTERVAL, LONGEST_INTERVAL = timedelta(seconds=0.25), timedelta(seconds=30)
+SHARE = 20
 """One part in so many of its time the reader may spend reading, so that a big database is not kept busy by it."""
 
 LOCK_TIMEOUT = timedelta(seconds=1)
@@ -138,15 +138,17 @@ def _read_jobs(operator: Operator, request: Request) -> dict[str, Any]:
             found["removals"] = tuple(removals(queue, where))
     wanted = request.job_id or (page.items[0].id if page.items else None)
     if wanted is not None:
-        found |= _read_job(operator, wanted)
+        found |= _read_job(operator, wanted, is_detailed=request.is_detailed)
     found["gone"] = frozenset(job_id for job_id in request.marks if _is_gone(queue, job_id))
     return found
 
 
-def _read_job(operator: Operator, job_id: int) -> dict[str, Any]:
+def _read_job(operator: Operator, job_id: int, *, is_detailed: bool) -> dict[str, Any]:
     try:
-        return {
-            "selected": operator.get_job(job_id),
+        job = {"selected": operator.get_job(job_id)}
+        if not is_detailed:
+            return job
+        return job | {
             "attempts": tuple(operator.get_attempts(job_id)),
             "log": operator.get_log(job_id),
             "facts": tuple(operator.why(job_id)),

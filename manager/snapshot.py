@@ -73,6 +73,7 @@ class Request(NamedTuple):
     limit: int
     job_id: int | None
     marks: frozenset[int]
+    is_detailed: bool = False
     is_frozen: bool = False
 
 
@@ -86,7 +87,7 @@ class Snapshot:
         matching: How many jobs the query of the listing means; None for an empty one.
         removals: Of a query without a hit: how many jobs there would be without each of its terms.
         selected: The job that the request named, or the page's first if it named none; None if there is none.
-        attempts: Those of `selected`, oldest first.
+        attempts: Those of `selected`, oldest first; this and the next two only if the request wants details.
         log: What its tasks have told.
         facts: Why it does not run.
         rows: Those of another view than the jobs.
@@ -118,5 +119,8 @@ class Snapshot:
         return total
 
     def shows_the_same(self, other: Snapshot) -> bool:
-        """Whether nothing but its age differs from another one."""
-        return replace(self, read_at=other.read_at, next_in=other.next_in) == other
+        """Whether nothing but ages differs from another one."""
+        if [one.is_alive for one in self.consumers] != [one.is_alive for one in other.consumers]:
+            return False
+        same_age = replace(self, read_at=other.read_at, next_in=other.next_in, consumers=other.consumers)
+        return same_age == other

@@ -152,6 +152,7 @@ class State:
             self.page_size,
             self.job_id,
             self.marks,
+            self.shows_details,
             self.is_frozen,
         )
 
@@ -213,6 +214,8 @@ class State:
         """The selected job's attempts, or None while they are being read."""
         snapshot = self.snapshot
         if snapshot is None or snapshot.selected is None or snapshot.selected.id != self.job_id:
+            return None
+        if not snapshot.request.is_detailed:
             return None
         return snapshot.attempts
 

@@ -126,10 +126,12 @@ class Terminal:
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.Stream(self._screen)
         self._lock = Lock()
+        self.written = 0
 
     def write(self, data: str) -> int:
         with self._lock:
             self._stream.feed(data)
+            self.written += len(data.encode())
         return len(data)
 
     def flush(self) -> None:

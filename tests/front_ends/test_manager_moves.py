@@ -176,7 +176,7 @@ def test_details_open_by_themselves_only_beside_the_table(three: State) -> None:
 
 
 def test_the_details_do_not_change_the_page(three: State) -> None:
-    assert after(three, moves.toggle_details).request == three.request
+    assert after(three, moves.toggle_details).request == three.request._replace(is_detailed=True)
 
 
 def test_a_smaller_terminal_asks_for_a_smaller_page(three: State) -> None:

@@ -12,6 +12,7 @@ import pytest
 from prompt_toolkit.utils import get_cwidth
 
 from persistentq import NewJob, PersistentQInterface
+from persistentq.clock import Deadline
 from tests.front_ends.manager_kit import (
     HOLD_ALL,
     HOLD_READERS,
@@ -185,6 +186,7 @@ def test_details_open_below_and_scroll(varied: PersistentQInterface, tmp_path: P
         manager.wait_for_text("mail.many")
         manager.press("Enter")
         manager.wait_for_text("details: lines 1 to", "job 7")
+        manager.wait(lambda: manager.state.attempts is not None)
         manager.press("]", "]", "]", "]", "]", "]", "]", "]", "]", "]")
         manager.wait_for_text("attempts, latest first", "none yet", '"key39": 39')
         manager.press("[")
@@ -333,6 +335,15 @@ def test_a_queue_without_a_living_consumer_is_told_of(queue: PersistentQInterfac
     queue.retire("consumer_00")
     with running(tmp_path, Terminal(80, 24)) as manager:
         manager.wait_for_text("all consumers are down")
+
+
+def test_an_idle_screen_sends_next_to_nothing(varied: PersistentQInterface, tmp_path: Path) -> None:
+    with running(tmp_path, terminal := Terminal(120, 40)) as manager:
+        manager.wait_for_text("mail.later", " live ")
+        first = manager.state.snapshot
+        before = terminal.written
+        assert not Deadline(3.0).wait_for(lambda: terminal.written > before + 3 * 500)
+        assert manager.state.snapshot is not first
 
 
 def test_a_frozen_screen_says_so(queue: PersistentQInterface, tmp_path: Path) -> None:
