@@ -20,7 +20,8 @@ _HERE = Path(__file__).resolve()
 if (_HERE.parents[1] / "persistentq" / "__init__.py").is_file():
     sys.path.insert(0, str(_HERE.parents[1]))
 
-import ops_guard  # noqa: E402 - the path is set above
+import ops_download  # noqa: E402 - the path is set above
+import ops_guard  # noqa: E402
 import ops_http  # noqa: E402
 from persistentq.errors import PersistentQError  # noqa: E402
 from persistentq.settings import load_settings  # noqa: E402
@@ -54,7 +55,7 @@ os.umask(0o077)
 # Streamlit reads this file's text for such a line, and takes a file without one for a page: nothing would be guarded.
 app = st.App(
     _HERE.with_name("ops_page.py"),
-    routes=ops_http.ROUTES,
+    routes=[*ops_http.ROUTES, *ops_download.ROUTES],
     middleware=[
         Middleware(
             TrustedHostMiddleware,

@@ -36,10 +36,9 @@ def show() -> None:
 
 def _draw(alert: Alert) -> None:
     draw, word, icon = SAID[alert.urgency]
-    with st.container(gap="small"):
-        draw(f"**{word} · {plain(alert.kind)}** — {plain(alert.text)}", icon=icon)
-        if alert.remedy:
-            st.caption(plain(alert.remedy))
+    with st.container(border=True, gap="small"):
+        remedy = f"  \n{plain(alert.remedy)}" if alert.remedy else ""
+        draw(f"**{word} · {plain(alert.kind)}** — {plain(alert.text)}{remedy}", icon=icon)
         if alert.command:
             st.code(ops_states.admin(*shlex.split(alert.command)), language="bash", wrap_lines=True)
 

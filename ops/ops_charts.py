@@ -64,11 +64,13 @@ def series_chart(rows: pd.DataFrame, series: Sequence[str], form: str) -> alt.Ch
     long = rows.melt("start", list(series), "series", "value").dropna()
     whole = rows["start"].iloc[-1] - rows["start"].iloc[0]
     colours = (FAILED,) if tuple(series) == ("failed",) else (DONE, FAILED)
-    told = alt.Legend(title=None, orient="top") if len(series) > 1 else None
+    told = (
+        alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=300) if len(series) > 1 else None
+    )
     names = list(series)
     chart: alt.Chart = (
         alt.Chart(long, height=180)
-        .mark_line(point=alt.OverlayMarkDef(size=14), interpolate="monotone", strokeWidth=1.8)
+        .mark_line(point=alt.OverlayMarkDef(size=14), strokeWidth=1.8)
         .encode(
             x=alt.X(
                 "start:T",
@@ -101,6 +103,8 @@ def timeline_chart(rows: pd.DataFrame) -> alt.Chart:
     Args:
         rows: With the columns attempt, outcome, start, end and took.
     """
+    whole = rows["end"].max() - rows["start"].min()
+    form = "%H:%M:%S.%L" if whole < timedelta(seconds=10) else _clock(whole)
     known = ["done", "running", "failed", "lost", "given back"]
     colours = [DONE, "#009E73", FAILED, "#CC79A7", "#8A8A8A"]
     chart: alt.Chart = (
@@ -111,7 +115,7 @@ def timeline_chart(rows: pd.DataFrame) -> alt.Chart:
                 "start:T",
                 title=None,
                 scale=alt.Scale(type="utc"),
-                axis=alt.Axis(tickCount=6, labelOverlap=True),
+                axis=alt.Axis(format=form, tickCount=4, labelOverlap=True),
             ),
             x2="end:T",
             y=alt.Y("attempt:N", title=None, sort=None),

@@ -10,6 +10,7 @@ import ops_actions
 import ops_data
 import ops_details
 import ops_dialog
+import ops_download
 import ops_live
 import ops_states
 from ops_data import Filters, JobPage, Target
@@ -221,6 +222,13 @@ def turn_pages(shown: Shown) -> None:
             key="older",
         )
         st.text(f"Jobs {first} to {last}{total}", width="content")
+        for form in ops_download.KINDS:
+            st.link_button(
+                form.upper(),
+                ops_download.address(unparse(shown.question[0].query), form),
+                icon=":material/download:",
+                help=f"All that match, as {form}",
+            )
     if page.scanned and page.next and len(page.targets) < ops_data.PAGE:
         st.caption(
             f"No index knows all of this: {page.scanned:,} jobs were looked at. Older goes on from there."

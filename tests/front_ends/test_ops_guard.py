@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,13 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+import ops_download
 import ops_guard
 from ops_guard import Guard, Keys, Role, Visitor
-from persistentq import open_queue
+from persistentq import NewJob, open_queue
+from persistentq.clock import Deadline
+from persistentq.operations import Operator
+from persistentq.operations.formats import Format
 from tests.front_ends.ops_kit import OPS, Server, served
 
 BOTH = Keys("sesame", "peep")
@@ -132,13 +137,21 @@ def test_whom_no_guard_has_seen_is_a_viewer_where_there_are_passwords() -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("guarded")
-    with open_queue(f"sqlite:///{folder}/queue.db") as queue:
+def store_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("guarded") / "queue.db"
+    with open_queue(f"sqlite:///{file}") as queue:
         queue.enqueue("a", queue="mail")
+        queue.enqueue_many(
+            [NewJob("f", {"n": n, "password": "swordfish"}, queue="files") for n in range(600)]
+        )
+    return file
+
+
+@pytest.fixture(scope="module")
+def server(store_file: Path) -> Iterator[Server]:
     with served(
-        folder / "queue.db",
-        folder,
+        store_file,
+        store_file.parent,
         "--server.address",
         "0.0.0.0",  # noqa: S104 - with a password
         OPS_PASSWORD="sesame",
@@ -211,3 +224,44 @@ def test_a_start_that_is_refused(
     assert why in ended.stderr
     assert "hint: " in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+# --- downloads
+
+
+def asked_for(server: Server, query: str, form: str = "jsonl") -> tuple[str, str]:
+    known = f"Authorization: {basic('sesame')}"
+    head, _, body = answer_of(server, f"/download?q={query}&format={form}", known).partition("\r\n\r\n")
+    return head, body
+
+
+def test_jobs_are_downloaded_as_they_may_be_seen(server: Server) -> None:
+    head, body = asked_for(server, "queue:files%20-args.n:7")
+    assert 'attachment; filename="jobs.jsonl"' in head
+    lines = [json.loads(line) for line in body.splitlines() if line.startswith("{")]
+    assert [one["args"]["n"] for one in lines] == [n for n in range(600) if n != 7]
+    assert "swordfish" not in body
+    head, body = asked_for(server, "queue:files%20args.n:7", "csv")
+    assert "text/csv" in head
+    assert body.count("files") == 1
+
+
+@pytest.mark.parametrize(("query", "form"), [("colour:red", "csv"), ("", "xml"), ("", "parquet")])
+def test_what_cannot_be_downloaded_is_said(server: Server, query: str, form: str) -> None:
+    head, body = asked_for(server, query, form)
+    assert head.split()[1] == "400"
+    assert "error: " in body
+
+
+def test_nobody_downloads_without_the_password(server: Server) -> None:
+    assert answer_of(server, "/download?q=").split()[1] == "401"
+
+
+def test_who_goes_away_in_the_middle_leaves_no_thread_behind(store_file: Path) -> None:
+    with open_queue(f"sqlite:///{store_file}") as queue:
+        operator = Operator(queue)
+        before = threading.active_count()
+        parts = ops_download._parts(operator, queue, operator.choose("queue:files"), Format.JSONL)
+        assert next(parts)
+        parts.close()
+        assert Deadline(10).wait_for(lambda: threading.active_count() <= before)
