@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, NamedTuple
@@ -103,9 +104,10 @@ def _reschedule(words: Sequence[str]) -> Act:
 
 
 def _moment(text: str) -> datetime:
-    span = _value("age", "time", text) if not text[:4].isdecimal() else None
-    if isinstance(span, timedelta):
-        return clock.now() + span
+    with suppress(InvalidArgument):
+        span = _value("age", "time", text)
+        if isinstance(span, timedelta):
+            return clock.now() + span
     moment = _value("run", "time", text)
     if not isinstance(moment, datetime):
         raise TypeError(f"a time is read as {moment!r}")
@@ -141,11 +143,6 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         raise InvalidArgument("value", text, f"is not JSON; as a text it is {json.dumps(text)}") from None
-
-
-def _mark_failed(words: Sequence[str]) -> Move:
-    _none(words)
-    return dialogs.ask_verb("mark-failed")
 
 
 def _pause(words: Sequence[str]) -> Move:
@@ -184,8 +181,13 @@ def _query(words: Sequence[str]) -> Move:
 
 
 def _export(words: Sequence[str]) -> Move:
-    (name,) = words
-    return lambda state: dialogs.ask(Deed("export", name=name, where=state.query))(state)
+    name, *rest = words
+    if rest not in ([], ["--reveal"]):
+        raise ValueError(rest)
+    is_revealing = bool(rest)
+    return lambda state: dialogs.ask(Deed("export", name=name, where=state.query, is_revealing=is_revealing))(
+        state
+    )
 
 
 def _reveal(words: Sequence[str]) -> Move:
@@ -222,7 +224,7 @@ COMMANDS: Mapping[str, Command] = {
     "mark": Command("all|none|ID …", "mark jobs", _mark),
     "resubmit": Command("", "the marked jobs, else the selected one", _verb("resubmit")),
     "cancel": Command("", "the same", _verb("cancel")),
-    "mark-failed": Command("", "the same", _mark_failed),
+    "mark-failed": Command("", "the same", _verb("mark-failed")),
     "delete": Command("", "the same", _verb("delete")),
     "assign": Command("CONSUMER|--anyone", "reserve them for one consumer", _on_jobs(_assign)),
     "reschedule": Command("now|SPAN|TIME", "let them become ready then", _on_jobs(_reschedule)),
@@ -241,7 +243,7 @@ COMMANDS: Mapping[str, Command] = {
     "restart-consumer": Command("PROGRAM", "the same", _named("restart-consumer")),
     "enqueue": Command("TASK [NAME=JSON …] [--queue=NAME] …", "one job", _enqueue),
     "import": Command("FILE", "enqueue the jobs of a file", _named("import")),
-    "export": Command("FILE", "write the jobs that are shown", _export),
+    "export": Command("FILE [--reveal]", "write the jobs that are shown", _export),
     "freeze": Command("", "read nothing, or go on", _plainly(moves.toggle_freeze)),
     "help": Command("", "the keys", _plainly(moves.toggle_help)),
     "quit": Command("", "leave", _plainly(moves.quit_manager)),

@@ -45,6 +45,7 @@ class Deed:
         number: The journal's entry, the job, or how many consumers.
         lasting: Of a pause: how long; None for until it is resumed.
         new: Of enqueue: the job.
+        is_revealing: Of export: with secrets.
     """
 
     verb: str
@@ -55,6 +56,12 @@ class Deed:
     number: int = 0
     lasting: timedelta | None = None
     new: NewJob | None = None
+    is_revealing: bool = False
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it is refused where nothing may be changed; that somebody looked at secrets must be noted."""
+        return self.verb != "export" or self.is_revealing
 
     @property
     def label(self) -> str:
@@ -198,7 +205,8 @@ def _import(operator: Operator, deed: Deed, reason: str) -> Told:
 
 def _export(operator: Operator, deed: Deed, reason: str) -> Told:
     path = Path(deed.name)
-    number = operator.export(operator.choose(deed.where or ""), path, format_of(path), reason=reason)
+    chosen = operator.choose(deed.where or "")
+    number = operator.export(chosen, path, format_of(path), reveal=deed.is_revealing, reason=reason)
     return Told(f"{number:,} jobs are written to {path}")
 
 
@@ -264,9 +272,11 @@ _MANNERS: Mapping[str, _Manner] = {
         lambda deed: f"Enqueue the jobs of {safe(deed.name)}?", _import, lambda deed: ("import", deed.name)
     ),
     "export": _Manner(
-        lambda deed: f"Write the jobs that match to {safe(deed.name)}?",
+        lambda deed: (
+            f"Write the jobs that match{', with secrets,' * deed.is_revealing} to {safe(deed.name)}?"
+        ),
         _export,
-        lambda deed: ("export", deed.name, *(("--where", deed.where) if deed.where else ("--all",))),
+        lambda deed: ("export", deed.name, *_meant(deed), *(("--reveal",) if deed.is_revealing else ())),
     ),
     "scale": _Manner(
         lambda deed: (

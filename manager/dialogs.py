@@ -54,7 +54,7 @@ def ask(deed: Deed) -> Move:
     def open_dialog(state: State) -> State:
         if state.busy:
             return state.says(f"still busy: {state.busy}", is_error=True)
-        if state.is_readonly:
+        if state.is_readonly and deed.is_change:
             refusal = ReadOnlyMode(deed.verb)
             return state.says(f"{refusal.summary}; {refusal.hint}", is_error=True)
         only = state.find(deed.ids[0]) if len(deed.ids) == 1 else None

@@ -29,7 +29,7 @@ def header_lines(state: State, now: datetime, click: Click) -> list[Line]:
     return [
         _first_line(state, now),
         *[*counts, []][: state.header_lines - 2],
-        _caption(state),
+        caption(state),
     ]
 
 
@@ -76,20 +76,21 @@ def _counts(state: State, click: Click) -> Iterator[Line]:
         yield [(style, f"[{text}]" if is_chosen else f" {text} ", click(show_status(status), None))]
 
 
-def _caption(state: State) -> Line:
+def caption(state: State) -> Line:
+    """Return what the body shows, and how many consumers are alive."""
     if state.place is Place.HELP:
         count = len(help_lines(state.columns))
         end = min(count, state.scroll + state.body_lines)
         return plain(f"help · lines {state.scroll + 1} to {end} of {count}", "class:title")
     name = f"{list(VIEWS).index(state.view) + 1} {VIEWS[state.view].name}"
     parts = [name, *(_about_the_list(state) if state.view is Place.JOBS else _about_the_rows(state))]
-    caption: Line = plain(" · ".join(parts), "class:title")
+    line: Line = plain(" · ".join(parts), "class:title")
     if state.snapshot:
         alive = sum(consumer.is_alive for consumer in state.consumers)
         is_down = bool(state.consumers) and not alive
         words = "all consumers are down" if is_down else f"{alive} of {len(state.consumers)} consumers alive"
-        caption += [("class:title", " · "), ("class:silent" if is_down else "class:title", words)]
-    return caption
+        line += [("class:title", " · "), ("class:silent" if is_down else "class:title", words)]
+    return line
 
 
 def _about_the_rows(state: State) -> Iterator[str]:

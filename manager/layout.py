@@ -61,7 +61,7 @@ def _body(state: State, now: datetime, click: Click) -> list[Line]:
     width, height = state.columns, state.body_lines
     if state.place is Place.HELP:
         return help_lines(width)[state.scroll :]
-    if words := _words(state):
+    if words := words_instead(state):
         return [plain(line) for text in words for line in wrap(text, width)]
     if not state.shows_details:
         return _table(state, now, width, height, click)
@@ -105,7 +105,7 @@ def _details(state: State, now: datetime, click: Click) -> list[Line]:
     return [caption, *_filled(scrollable, height)]
 
 
-def _words(state: State) -> list[str]:
+def words_instead(state: State) -> list[str]:
     """Return what to say in place of a table; empty if there is something to show."""
     if state.snapshot is None:
         return ["", *_words_without_data(state.problem)]

@@ -35,6 +35,7 @@ from .cells import Line
 from .keys import make_key_bindings
 from .layout import clamp_scroll, screen
 from .moves import resize
+from .plain import Plain
 from .popup import popup_lines, popup_title, popup_width
 from .refresh import Hands, Reader
 from .state import Move, State
@@ -234,14 +235,19 @@ def show(
     *,
     no_mouse: Annotated[bool, typer.Option("--no-mouse", help="Leave the mouse to the terminal.")] = False,
     readonly: Annotated[bool, typer.Option("--readonly", help="Refuse every change.")] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="A line at a time, for screen readers and pipes.")
+    ] = False,
     theme: Annotated[Theme, typer.Option("--theme", help="The colours.")] = "dark",
 ) -> int:
     """Show the queue on the full screen, live: jobs, details, consumers; change jobs by keys that ask first.
 
     In it, ? shows every key and q leaves.
     """
+    if plain:
+        return Plain(load_settings(), sys.stdin, sys.stdout, readonly=readonly).run()
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":
-        instead = f"{command('admin', 'list-jobs')} prints the jobs anywhere"
+        instead = f"{command('admin', 'list-jobs')} prints the jobs anywhere, and --plain takes commands by the line"
         raise Refused("the manager needs a terminal that it can draw on", instead)
     return Manager(load_settings(), has_mouse=not no_mouse, readonly=readonly, theme=theme).run()
 

@@ -98,7 +98,7 @@ def was_done(order: Do, told: Told) -> Move:
             revealed=told.revealed or state.revealed,
             did=order.deed.typed(order.reason),
         )
-        again = " · z takes it back" if told.entry is not None and told.changed else ""
+        again = f" · undo {told.entry} (z) takes it back" if told.entry is not None and told.changed else ""
         return unmarked.says(told.text + again, is_error=told.is_error)
 
     return report

@@ -43,7 +43,7 @@ def _content(state: State, dialog: Dialog, width: int, click: Click) -> Iterator
     if isinstance(dialog, PickConsumer):
         yield from _choices(dialog, width)
         return
-    yield from _question(state, dialog, width)
+    yield from question_lines(state, dialog, width)
     yield from _problem(dialog.problem, width)
     if dialog.wants_number:
         number = "…" if dialog.fitting is None else f"{dialog.fitting}"
@@ -55,7 +55,8 @@ def _content(state: State, dialog: Dialog, width: int, click: Click) -> Iterator
         yield _buttons(dialog, click)
 
 
-def _question(state: State, dialog: Question, width: int) -> Iterator[Line]:
+def question_lines(state: State, dialog: Question, width: int) -> Iterator[Line]:
+    """Yield what is asked, and which jobs are meant."""
     deed, seen = dialog.deed, dialog.seen
     question = deed.question(None if seen is None else seen.count)
     yield from (plain(line, "class:title") for line in wrap(question, width))

@@ -177,39 +177,38 @@ class Hands:
 
     def look(self, order: Look) -> None:
         """Look which jobs a deed is about, and tell it."""
-
-        def work() -> None:
-            try:
-                with self._operating() as operator:
-                    if order.deed.act is None:
-                        return
-                    ids = order.deed.ids if order.deed.where is None else None
-                    seen = operator.preview(order.deed.act, ids=ids, where=order.deed.where)
-            except Exception as problem:  # The status line must say it, whatever it is.
-                self._tell(news.was_not_looked(order.deed, problem))
-            else:
-                self._tell(news.was_looked(order.deed, seen))
-
-        Thread(target=work, name="look", daemon=True).start()
+        Thread(target=lambda: self._tell(self.looked(order)), name="look", daemon=True).start()
 
     def carry_out(self, order: Do) -> None:
         """Do it, and tell what came of it.
 
         The thread is not a daemon: what the operator confirmed is brought to its end although the manager is left.
         """
+        Thread(target=lambda: self._tell(self.done(order)), name=order.deed.verb).start()
 
-        def work() -> None:
-            try:
-                with self._operating() as operator:
-                    told = deeds.carry_out(operator, order.deed, order.seen, order.reason)
-            except Exception as problem:  # The status line must say it, whatever it is.
-                self._tell(news.was_not_done(order, problem))
-            else:
-                self._tell(news.was_done(order, told))
+    def looked(self, order: Look) -> Move:
+        """Return the news of which jobs a deed is about; never raises."""
+        deed = order.deed
+        try:
+            with self.operating() as operator:
+                if deed.act is None:
+                    return lambda state: state
+                ids = deed.ids if deed.where is None else None
+                return news.was_looked(deed, operator.preview(deed.act, ids=ids, where=deed.where))
+        except Exception as problem:  # The status line must say it, whatever it is.
+            return news.was_not_looked(deed, problem)
 
-        Thread(target=work, name=order.deed.verb).start()
+    def done(self, order: Do) -> Move:
+        """Do it, and return the news of what came of it; never raises."""
+        try:
+            with self.operating() as operator:
+                told = deeds.carry_out(operator, order.deed, order.seen, order.reason)
+        except Exception as problem:  # The status line must say it, whatever it is.
+            return news.was_not_done(order, problem)
+        return news.was_done(order, told)
 
     @contextmanager
-    def _operating(self) -> Iterator[Operator]:
+    def operating(self) -> Iterator[Operator]:
+        """Open the queue for the operator, as the settings allow."""
         with open_queue(create=False, settings=self._settings) as queue:
             yield Operator.with_settings(queue, self._settings, face="manager", readonly=self._readonly)

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import select
 
+from manager.asking import Question
 from persistentq import Act, JobStatus, NewJob, PersistentQSQLAlchemy
 from persistentq.acts import ACTED_ON
 from persistentq.operations import Operator
 from persistentq.operations.formats import Format
 from persistentq.sql.models import Base, EpochMicroseconds, SchemaRow
+from tests.front_ends import manager_kit
 from tests.front_ends.admin_kit import environment, run
 
 REASON = "for the test"
@@ -176,7 +178,46 @@ def by_cli(folder: Path, case: Case) -> None:
     assert ended.code in {0, 3}, ended
 
 
-FACES: Mapping[str, Callable[[Path, Case], None]] = {"cli": by_cli}
+def by_manager(folder: Path, case: Case) -> None:
+    with manager_kit.running(folder) as manager:
+        manager.wait_for_jobs()
+        for line in manager_lines(case):
+            manager.press(*line, "Enter")
+            manager.wait(lambda: manager.state.prompt is None and manager.state.is_current)
+        manager.wait(lambda: isinstance(manager.state.dialog, Question) and manager.state.dialog.is_ready)
+        asked = manager.state.dialog
+        assert isinstance(asked, Question)
+        reason = ("Tab", "Tab") if not asked.wants_number else ("Tab",)
+        manager.press(*reason, *REASON, "Enter")
+        manager.press(*((str(asked.fitting), "Enter") if asked.wants_number else ("y",)))
+        manager.wait(lambda: manager.state.message is not None and not manager.state.busy)
+
+
+def manager_lines(case: Case) -> list[str]:
+    """Return what is typed into the manager: first what selects jobs, at last the command."""
+    if case.act is None:
+        return {
+            "undo": [":undo 2"],
+            "resume": [":resume default"],
+            "enqueue": [f":enqueue t n=1 --queue=mail --priority=3 --tag=vip --at={LATE.isoformat()}"],
+            "import": [":import jobs.jsonl"],
+            "pause": [":pause mail 1h" if "--for" in case.typed else ":pause mail"],
+            "reveal": [":job 1", ":reveal"]
+            if case.typed[0] == "show"
+            else ["/status:failed", ":export out.csv --reveal"],
+        }[case.verb]
+    act = case.act
+    words = {
+        "assign": act.consumer or "--anyone",
+        "reschedule": act.run_at.isoformat() if act.run_at else "now",
+        "set-priority": str(act.priority),
+        "edit-arguments": """b=[1] 'c="x"' -a""",
+    }
+    chosen = [f":mark {' '.join(map(str, case.ids))}"] if case.ids else [f"/{case.where}", ":mark all"]
+    return [*chosen, f":{act.verb} {words.get(act.verb, '')}".rstrip()]
+
+
+FACES: Mapping[str, Callable[[Path, Case], None]] = {"cli": by_cli, "manager": by_manager}
 
 
 @pytest.mark.parametrize("face", FACES)
