@@ -60,8 +60,9 @@ fix: setup ## repair format and what else can be repaired without a person
 	@$(VENV)/ruff format .
 	@$(VENV)/codespell --write-changes
 
-docs: setup ## write docs/reference/ anew from the docstrings
+docs: setup ## write docs/reference/ and the keys of docs/manager.md anew from the code
 	@$(VENV)/python scripts/reference.py
+	@$(VENV)/python -m scripts.keys
 
 bench: setup ## measure the queue beside hand-written loops, and write BENCHMARKS.md
 	@$(VENV)/python -m benchmarks --write

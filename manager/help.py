@@ -49,3 +49,12 @@ def help_lines(width: int) -> list[Line]:
                 lines.append([("class:key", label), ("", text)])
                 label = " " * margin
     return lines
+
+
+def help_tables() -> str:
+    """Return the help as the documentation has it: a table for each section."""
+    parts = []
+    for title, rows in sections():
+        lines = [f"| `{keys.replace('|', chr(92) + '|')}` | {does} |" for keys, does in rows]
+        parts.append("\n".join([f"### {title[0].upper()}{title[1:]}", "", "| | |", "| --- | --- |", *lines]))
+    return "\n\n".join(parts)

@@ -18,6 +18,7 @@ RUN_ON = {
     "executors.md": ["sqlite"],
     "export.md": ["sqlite", "postgresql"],
     "index.md": [],
+    "manager.md": [],
     "moving.md": ["sqlite"],
     "operations.md": ["sqlite"],
     "operations-insight.md": ["sqlite", "postgresql"],

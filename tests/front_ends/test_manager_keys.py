@@ -15,6 +15,7 @@ from manager.snapshot import Place
 from persistentq import Act, JobStatus, NewJob, PersistentQInterface, Schedule
 from persistentq.clock import Deadline
 from persistentq.operations import ACTIONS, Operator
+from scripts import keys as keys_page
 from tests.front_ends.manager_kit import HOLD_WRITERS, LONG, Running, a_queue, holding, running
 
 
@@ -321,6 +322,14 @@ def test_every_key_outside_the_dialogs_is_in_the_help() -> None:
         if binding.places & keys.NO_DIALOG:
             assert binding.does in words
             assert all(name in words.split() for name in keys.shown(binding).split())
+
+
+def test_the_documentation_has_the_same_keys_commands_and_queries() -> None:
+    page = keys_page.PAGE.read_text(encoding="utf-8")
+    assert keys_page.with_tables(page) == page, "run make docs"
+    for binding in keys.BINDINGS:
+        if binding.places & keys.NO_DIALOG:
+            assert binding.does in page
 
 
 def test_every_action_has_a_key_and_changing_keys_are_capital() -> None:
