@@ -120,10 +120,12 @@ def test_what_cannot_run_or_be_stored_is_not_tried_again(bench: Bench) -> None:
 
 
 def test_two_hundred_jobs_over_four_children(make_bench: Callable[..., Bench]) -> None:
+    # Other tests may have left some of their own to this process.
+    others = set(children())
     bench = make_bench(4)
     runs = [bench.start("add", a=n, b=n) for n in range(200)]
     assert [bench.end_of(run).result for run in runs] == [2 * n for n in range(200)]
-    assert len(children()) <= 4
+    assert len(set(children()) - others) <= 4
     holding = {bench.end_of(run).result for run in [bench.start("pid") for _ in range(20)]}
     assert holding <= set(children())
 
