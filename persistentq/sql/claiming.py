@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -11,7 +12,7 @@ from sqlalchemy import URL, Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from persistentq.checks import check_consumer, check_limit, check_queue, check_span
-from persistentq.errors import QueueMoved
+from persistentq.errors import LeaseLost, QueueMoved
 from persistentq.job import LONGEST_LEASE, Job
 from persistentq.settlement import Settlement
 from persistentq.sql import statements
@@ -161,7 +162,9 @@ class Claiming(Operators):
             with self._orm() as session:
                 now = self._clock(session)
                 for job in broken:
-                    settle(session, Settlement.fail(job, UNDECODABLE, retry=False), now)
+                    # Whoever was held up since the claim may have lost it.
+                    with suppress(LeaseLost):
+                        settle(session, Settlement.fail(job, UNDECODABLE, retry=False), now)
         return jobs
 
     def _lease_us(self, lease: timedelta | None) -> int:
