@@ -21,7 +21,7 @@ from tests.faults.outside import outside
 from tests.faults.plans import PLANS
 from tests.faults.scene import Scene
 from tests.faults.supervised import restart_supervisors
-from tests.faults.weather import Weather, disk
+from tests.faults.weather import Stillness, Weather, disk
 from tests.faults.zygote import zygote
 
 ENGINES = ("sqlite", "system", "postgresql")
@@ -71,7 +71,8 @@ def run(plan_name: str, engine: str, seed: int, server: str | None, keep: Path |
                 print(f"{nursery.version}, {versions()}", flush=True)
                 with outside(scene) as eyes:
                     chaos = Chaos(scene, plan, nursery, eyes, Weather(scene, plan))
-                    chaos.run()
+                    with Stillness(scene, chaos.done):
+                        chaos.run()
             with outside(scene) as eyes:
                 chaos.ledger.look()
                 found = Evidence(scene, plan, chaos.done, chaos.ledger.entries, eyes)

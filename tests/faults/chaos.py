@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import Counter, deque
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 from persistentq.clock import Deadline
+from tests.faults.done import Done
 from tests.faults.failpoints import Act, places
 from tests.faults.ledger import Entry, Ledger, Reader
 from tests.faults.outside import Outside
@@ -47,6 +48,7 @@ class Life:
         is_killed: It was killed from outside.
         is_free: Nothing is to happen to it.
         is_fulfilled: What was to happen to it has happened.
+        blocks_since: Since when nobody can write because it is frozen, in microseconds since 1970; else 0.
         leaves: It was told to stop, and must do so in good order.
     """
 
@@ -62,6 +64,7 @@ class Life:
     is_killed: bool = False
     is_free: bool = False
     is_fulfilled: bool = False
+    blocks_since: int = 0
     leaves: bool = False
 
     @property
@@ -72,23 +75,6 @@ class Life:
     def has_place(self) -> bool:
         """Whether nobody has to work in its stead."""
         return not (self.is_frozen or self.is_struck or self.leaves)
-
-
-@dataclass
-class Done:
-    """What was done, by name and place, and what nobody expected.
-
-    Attributes:
-        kills: SIGKILLs by place; "anywhere" is wherever the worker happened to be.
-        acts: Everything else.
-        surprises: Workers that ended by themselves, or did not end.
-        largest_log: Of SQLite's log, in bytes.
-    """
-
-    kills: Counter[str] = field(default_factory=Counter)
-    acts: Counter[str] = field(default_factory=Counter)
-    surprises: list[str] = field(default_factory=list)
-    largest_log: int = 0
 
 
 class Chaos:
@@ -136,7 +122,7 @@ class Chaos:
                 self._do_what_is_due(life)
         for role, number in self._slots.items():
             self._fill(role, number)
-        self._weather.step(self.done.acts)
+        self._weather.step(self.done)
         Deadline(1).pause(STEP_S)
 
     def _look(self) -> None:
@@ -203,21 +189,24 @@ class Chaos:
         place, act = entry.facts
         life.is_struck = True
         if act == Act.STOP:
-            self._note_stop(life, self._known[place].is_inside)
+            self._note_stop(life, entry.at, self._known[place].is_inside)
         elif act != Act.KILL:
             self._fulfil(life, "failures")
             life.due = Deadline(LEAVE_S if life.leaves else RETURN_S)
 
-    def _note_stop(self, life: Life, is_inside: bool) -> None:
+    def _note_stop(self, life: Life, at: int, is_inside: bool) -> None:
         life.is_frozen, life.is_inside = True, is_inside
+        # Chance may have stopped another thread of it where it holds the lock.
+        if is_inside or holds_write_lock(life.pid):
+            life.blocks_since = at
         if is_inside:
             life.due = Deadline(self._chance.uniform(*INSIDE_S))
             return
         life.held = dict(self._eyes.rows(HELD_BY.format(life.order.name)))
         if not life.held:
             life.due = Deadline(0)
-        elif holds_write_lock(life.pid):
-            # Chance stopped its other thread there, and nobody can overtake it.
+        elif life.blocks_since:
+            # Nobody can overtake it.
             life.due = Deadline(self._chance.uniform(*INSIDE_S))
         else:
             life.due = Deadline(OVERTAKEN_WITHIN * self._scene.lease)
@@ -233,7 +222,7 @@ class Chaos:
     def _thaw(self, life: Life) -> None:
         self._send(life, signal.SIGCONT)
         self._diary.note("thawed", life.order.name, life.held, life.is_overtaken)
-        life.is_frozen = False
+        self._unblock(life)
         life.due = Deadline(LEAVE_S if life.leaves else RETURN_S)
         if life.is_inside:
             self._fulfil(life, "stops inside a transaction")
@@ -260,8 +249,15 @@ class Chaos:
         if life.is_inside and self._chance.random() < 0.5:
             self._fulfil(life, "stops inside a transaction")
             self._kill(life)
+            self._unblock(life)
         else:
             self._thaw(life)
+
+    def _unblock(self, life: Life) -> None:
+        life.is_frozen = False
+        if life.blocks_since:
+            self.done.block(life.blocks_since)
+            life.blocks_since = 0
 
     def _fulfil(self, life: Life, act: str) -> None:
         life.is_fulfilled = True

@@ -11,7 +11,7 @@ from pathlib import Path
 from stat import S_IMODE
 from typing import Any, NamedTuple
 
-from tests.faults.chaos import Done
+from tests.faults.done import Done
 from tests.faults.ledger import Entry, of_kind
 from tests.faults.outside import Outside
 from tests.faults.plans import Plan
@@ -182,7 +182,7 @@ def fenced(found: Evidence) -> Iterator[str]:
 
 
 def returned(found: Evidence) -> Iterator[str]:
-    """I6: a lost job is back soon after its lease; while somebody was frozen in a transaction, soon after that."""
+    """I6: a lost job is back soon after its lease; the time in which nobody could write does not count."""
     limit = found.scene.lease + POLLS_S
     if (late := found.latest_return()) > limit:
         yield f"I6: a lost job came back {late:.1f} s after its lease, more than {limit:g} s"

@@ -39,6 +39,7 @@ class Figures:
     refused: int
     again: int
     latest: float
+    blocked: float
     seconds: float
 
     @classmethod
@@ -55,6 +56,7 @@ class Figures:
             found.refused,
             sum(row.attempt > 1 for row in found.rows),
             found.latest_return(),
+            found.done.blocked_time(),
             seconds,
         )
 
@@ -67,7 +69,8 @@ class Figures:
             f"{self.refused} words refused",
             f"{self.kills.total()} kills: {by_place}",
             f"{acts}",
-            f"a lost job came back at the latest {self.latest:.2f} s after its lease; {self.seconds:.0f} s in all",
+            f"a lost job came back at the latest {self.latest:.2f} s after its lease, but for {self.blocked:.1f} s in "
+            f"which nobody could write; {self.seconds:.0f} s in all",
         ]
 
     def row(self) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-from collections import Counter
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from random import Random
-from threading import Thread
+from threading import Event, Thread
 
 from persistentq.clock import Deadline
+from tests.faults.done import Done
 from tests.faults.outside import outside
 from tests.faults.plans import Plan
 from tests.faults.scene import Scene
@@ -19,6 +20,7 @@ from tests.faults.scene import Scene
 SPACING_S = (0.5, 2.0)
 STORM_S, FULL_S = (0.3, 1.0), (0.3, 1.0)
 DISK_MIB = 48
+LOOK_S, STILL_US = 0.05, 200_000
 MIB = 1024 * 1024
 END_ONE = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
@@ -53,15 +55,15 @@ class Weather:
     def is_over(self) -> bool:
         return not self._left and (self._thread is None or not self._thread.is_alive())
 
-    def step(self, counts: Counter[str]) -> None:
+    def step(self, done: Done) -> None:
         """Bring the next, if it is time to, and count it."""
         if self._failures:
             raise self._failures[0]
         if not self._left or not self._next.passed or (self._thread is not None and self._thread.is_alive()):
             return
         name, bring = self._left.pop()
-        counts[name] += 1
-        self._thread = Thread(target=self._bring, args=(bring,))
+        done.acts[name] += 1
+        self._thread = Thread(target=self._bring, args=(bring, done))
         self._thread.start()
         self._next = Deadline(self._chance.uniform(*SPACING_S))
 
@@ -71,9 +73,11 @@ class Weather:
         if self._thread is not None:
             self._thread.join()
 
-    def _bring(self, bring: Callable[[], None]) -> None:
+    def _bring(self, bring: Callable[[], None], done: Done) -> None:
+        began = time.time_ns() // 1000
         try:
             bring()
+            done.block(began)
         except BaseException as error:
             self._failures.append(error)
 
@@ -97,6 +101,34 @@ class Weather:
     def _terminate(self) -> None:
         with outside(self._scene) as other:
             other.rows(END_ONE)
+
+
+class Stillness:
+    """Notes when the disk or the machine stood still, by writing to the disk again and again; use it as a context."""
+
+    def __init__(self, scene: Scene, done: Done) -> None:
+        self._path, self._done = scene.disk / "still", done
+        self._over = Event()
+        self._thread = Thread(target=self._watch)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._path.unlink(missing_ok=True)
+
+    def _watch(self) -> None:
+        while not self._over.is_set():
+            began = time.time_ns() // 1000
+            # A disk that is full on purpose stands still, too.
+            with suppress(OSError), self._path.open("wb", buffering=0) as file:
+                file.write(b".")
+                os.fsync(file.fileno())
+            self._over.wait(LOOK_S)
+            if time.time_ns() // 1000 - began > STILL_US:
+                self._done.block(began)
 
 
 def fill(file: int, size: int) -> None:

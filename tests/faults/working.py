@@ -6,8 +6,8 @@ import ctypes
 import os
 import resource
 import signal
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -66,6 +66,14 @@ def work(queue: PersistentQSQLAlchemy, scene: Scene, order: Order) -> None:
     ledger.note("finished")
 
 
+@contextmanager
+def heeding(stop: Callable[[], object]) -> Iterator[None]:
+    """Heed SIGTERM while the block runs, and what came before."""
+    with stop_signals(stop):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        yield
+
+
 # --- producers
 
 
@@ -77,7 +85,7 @@ def produce(queue: PersistentQSQLAlchemy, order: Order, ledger: Ledger) -> None:
         stopped.append(True)
         bell.ring()
 
-    with stop_signals(stop):
+    with heeding(stop):
         for n in count():
             if stopped:
                 return
@@ -133,7 +141,7 @@ def consume(queue: PersistentQSQLAlchemy, scene: Scene, order: Order, ledger: Le
             ledger.note("told", event.name, facts["job"], facts["attempt"])
 
     with ExitStack() as stack:
-        stack.enter_context(stop_signals(consumer.stop))
+        stack.enter_context(heeding(consumer.stop))
         stack.enter_context(listening(hear))
         consumer.run()
 

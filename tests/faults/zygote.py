@@ -50,6 +50,8 @@ def main() -> None:
     """Serve orders until standard input ends; then kill what still lives."""
     scene = Scene.unpack(sys.argv[1])
     os.umask(0o077)
+    # A worker may be told to stop before it listens; it unblocks the signal then.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     os.chdir(scene.folder)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logging.getLogger("persistentq").addHandler(logging.NullHandler())
