@@ -86,7 +86,7 @@ class JournalEntry:
         skipped: How many were not, by reason.
         batches: How many transactions it took; each is undone by itself.
         undoes: Of an undo: the entry that it took back.
-        undone_by: The last undo of this entry; None if there is none.
+        undone_by: The last undo of this entry that changed a job; None if there is none.
     """
 
     id: int

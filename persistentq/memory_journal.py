@@ -121,7 +121,9 @@ class MemoryJournal(MemoryReaders):
 
     def get_entry(self, entry: int) -> JournalEntry:
         with self._lock:
-            undone = [one.told.id for one in self._journal.values() if one.told.undoes == entry]
+            undone = [
+                one.told.id for one in self._journal.values() if one.told.undoes == entry and one.told.done
+            ]
             return replace(self._entry(entry).told, undone_by=max(undone, default=None))
 
     def get_entry_ids(self, entry: int) -> list[int]:

@@ -23,6 +23,7 @@ PersistentQError                      .summary .hint .exit_code
 │   └── LeaseLost                     .consumer .attempt
 ├── CopyRefused                       .problem .remedy
 ├── EntryNotFound                     .entry
+├── NothingToUndo                     .entry .verb
 ├── ReadOnlyMode                      .verb
 ├── CountDiffers                      .expected .found
 ├── ConsumerNotFound                  .consumer
@@ -67,6 +68,7 @@ from persistentq.errors.subjects import (
     JobError,
     JobNotFound,
     LeaseLost,
+    NothingToUndo,
     ReadOnlyMode,
     ScheduleNotFound,
     SupervisionError,
@@ -91,6 +93,7 @@ __all__ = [
     "JobNotFound",
     "LeaseLost",
     "LockTimeout",
+    "NothingToUndo",
     "PayloadError",
     "PersistentQError",
     "QueueIncomplete",

@@ -129,6 +129,26 @@ class EntryNotFound(PersistentQError):
         return "`journal` shows those there are; they are kept for a year"
 
 
+class NothingToUndo(PersistentQError):
+    """An entry of the journal tells of no job that was changed, and only what was done to jobs can be undone."""
+
+    exit_code = 2
+
+    def __init__(self, entry: int, verb: str) -> None:
+        super().__init__(entry, verb)
+        self.entry, self.verb = entry, verb
+
+    @property
+    def summary(self) -> str:
+        """Names the entry, and what it tells of."""
+        return f"entry {self.entry}, {self.verb!r}, changed no job, so there is nothing to take back"
+
+    @property
+    def hint(self) -> str:
+        """What takes back the rest."""
+        return "what was not done to jobs is taken back by its opposite, such as `resume` after `pause`"
+
+
 class ReadOnlyMode(PersistentQError):
     """Nothing may be changed from here: the face, or the settings, say so."""
 

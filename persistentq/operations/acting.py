@@ -14,7 +14,7 @@ from persistentq.acts import MAX_BATCH, Act, works_on
 from persistentq.acts_interface import TRASH_KEPT
 from persistentq.checks import check_id, check_int
 from persistentq.clock import Deadline
-from persistentq.errors import CountDiffers, JobError, JobNotFound, StorageError
+from persistentq.errors import CountDiffers, JobError, JobNotFound, NothingToUndo, StorageError
 from persistentq.interface import PersistentQInterface
 from persistentq.job import Job, JobStatus
 from persistentq.journal import ActBatch, ActNote, reason_of
@@ -232,9 +232,12 @@ def undo(
 
     Raises:
         EntryNotFound: there is none.
+        NothingToUndo: it tells of no job that was changed.
         StorageError: the database failed before any job was reached.
     """
     known = queue.get_entry(entry)
+    if not known.done:
+        raise NothingToUndo(entry, known.verb)
     told = replace(note, meant=known.done)
 
     def take_back(number: int, mine: ActNote | int) -> ActBatch:

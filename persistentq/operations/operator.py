@@ -147,6 +147,7 @@ class Operator:
         Raises:
             ReadOnlyMode: nothing may be changed from here.
             EntryNotFound: there is no such entry.
+            NothingToUndo: it tells of no job that was changed.
         """
         self.may("undo")
         return acting.undo(self.queue, entry, self.note(reason), on_progress=on_progress, trash=self.trash)

@@ -90,7 +90,9 @@ def _entries_of(session: Session, job: int) -> set[int]:
 
 def _entries(session: Session, rows: Sequence[JournalRow]) -> tuple[JournalEntry, ...]:
     ids = [row.id for row in rows]
-    undone = select(JournalRow.undoes, func.max(JournalRow.id)).where(JournalRow.undoes.in_(ids))
+    undone = select(JournalRow.undoes, func.max(JournalRow.id)).where(
+        JournalRow.undoes.in_(ids), JournalRow.done > 0
+    )
     by = dict(session.execute(undone.group_by(JournalRow.undoes)).all())
     return tuple(
         JournalEntry(

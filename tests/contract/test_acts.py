@@ -291,6 +291,8 @@ def test_the_journal_tells_who_did_what(queue: PersistentQInterface, let_pass: L
     undo = queue.undo(entry.id, 2, note=NOTE)
     queue.undo(entry.id, 1, note=undo.entry)
     assert queue.get_entry(entry.id).undone_by == undo.entry
+    assert queue.undo(entry.id, 1, note=NOTE).done == ()
+    assert queue.get_entry(entry.id).undone_by == undo.entry
     taken_back = queue.get_entry(undo.entry)
     assert (taken_back.undoes, taken_back.done, taken_back.batches) == (entry.id, 4, 2)
     assert {job.reserved_for for job in queue.list_jobs()} == {None}

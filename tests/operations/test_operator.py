@@ -15,6 +15,7 @@ from persistentq import (
     InvalidQuery,
     JobStatus,
     NewJob,
+    NothingToUndo,
     PersistentQInterface,
     PersistentQMemory,
     PersistentQSQLAlchemy,
@@ -109,6 +110,15 @@ def test_many_jobs_take_several_transactions_and_one_entry(
     again = operator.undo(undone.entry or 0)
     assert len(again.done) == number
     assert operator.queue.get_entry(entry.id).undone_by == undone.entry
+
+
+def test_what_changed_no_job_cannot_be_undone(queue: PersistentQInterface, operator: Operator) -> None:
+    operator.pause_queue("mail")
+    operator.act(Act("cancel"), [77])
+    for entry in operator.list_journal().items:
+        with pytest.raises(NothingToUndo, match=f"entry {entry.id}, {entry.verb!r}, changed no job"):
+            operator.undo(entry.id)
+    assert len(queue.list_journal().items) == 2
 
 
 def test_another_number_than_expected_is_refused(queue: PersistentQInterface, operator: Operator) -> None:
