@@ -66,7 +66,7 @@ def _body(state: State, now: datetime, click: Click) -> list[Line]:
     if not state.shows_details:
         return _table(state, now, width, height, click)
     details = _details(state, now, click)
-    if not state.is_wide:
+    if not state.is_beside:
         return [*_table(state, now, width, height - len(details), click), *details]
     table_width = width - _detail_size(state)[0] - 3
     table = _filled(_table(state, now, table_width, height, click), height)
@@ -88,7 +88,7 @@ def _all_details(state: State, now: datetime, width: int) -> list[Line]:
 
 def _detail_size(state: State) -> tuple[int, int]:
     """Return width and height of the job's details without their caption."""
-    if state.is_wide:
+    if state.is_beside:
         return state.columns * 2 // 5, state.body_lines - 1
     rows = len(state.jobs) if state.view is Place.JOBS else len(state.rows)
     table = min(max(4, state.body_lines // 3), 1 + rows)

@@ -275,7 +275,7 @@ def step_back(state: State) -> State:
         return _go_back(state)
     if state.place is not Place.JOBS:
         return go_to(Place.JOBS)(state)
-    if state.shows_details and not state.is_wide:
+    if state.shows_details and not state.is_beside:
         return toggle_details(state)
     if state.marks or state.is_all:
         return unmark_all(state)

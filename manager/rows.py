@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 HELD_SHOWN = 100
 ENTRIES = 100
 TICKS = 3
-WINDOW, SPANS = timedelta(hours=1), 30
+WINDOW, SPANS = timedelta(hours=1), 20
 """How far back the activity goes, and how many signs its sparklines have."""
 
 MOVING = (JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.FAILED)
@@ -270,7 +270,7 @@ def _activity(operator: Operator, _: Around) -> Iterator[Row]:
     yield Row("wait", _plain("wait p95", sparkline(seconds), "", "", *_spreads(found.total)))
     for kind, named in (("queue", found.queues), ("task", found.tasks)):
         for name, one in named.items():
-            counts = f"{one.done:,} done, {one.failed:,} failed"
+            counts = f"{number_text(one.done)} ✓ {number_text(one.failed)} ✗"
             cells = _plain(f"{kind} {name}", counts, f"{one.started:,}", "", *_spreads(one))
             yield Row(f"{kind} {name}", cells, (), _term(kind, name))
 

@@ -12,8 +12,11 @@ from persistentq.query import All, Comparison, Term, parse, unparse
 from .asking import Dialog, Focus, Order, PickConsumer, Prompt, Question
 from .snapshot import Listing, Place, Request, Row, Snapshot
 
-WIDE, NARROWEST, LOWEST = 120, 60, 15
-"""From WIDE columns on, the details stand beside the table; below 60x15 nothing fits."""
+WIDE, HIGH, NARROWEST, LOWEST = 120, 30, 60, 15
+"""From so many columns on a job's details stand beside the table, and from so many lines on those of a row below it.
+
+Below 60x15 nothing fits.
+"""
 
 FOOTER_LINES = 2
 
@@ -116,8 +119,16 @@ class State:
 
     @property
     def shows_details(self) -> bool:
-        """Whether the details are to be seen."""
-        return self.is_wide if self.details is None else self.details
+        """Whether the details are to be seen: if nobody said, where there is room for them."""
+        if self.view is Place.JOBS:
+            return self.is_wide if self.details is None else self.details
+        has_more = self.chosen is not None and bool(self.chosen.about)
+        return has_more and (self.lines >= HIGH if self.details is None else self.details)
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether the details stand beside the table, and not below it; other tables need all the width."""
+        return self.is_wide and self.view is Place.JOBS
 
     @property
     def header_lines(self) -> int:

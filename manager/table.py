@@ -77,7 +77,8 @@ def _fitted(rows: tuple[Row, ...], heads: tuple[Head, ...], width: int) -> list[
     ]
     while sum(widths) > room and max(widths) > NARROWEST_COLUMN:
         widths[widths.index(max(widths))] -= 1
-    widths[-1] += max(0, room - sum(widths))
+    if not heads[-1].is_number:
+        widths[-1] += max(0, room - sum(widths))
     return [
         Column(head.title, widths[place], lambda row, place=place: row.cells[place], head.is_number)  # type: ignore[misc]
         for place, head in enumerate(heads)

@@ -78,10 +78,10 @@ VIEWS: Mapping[Place, View] = {
     ),
     Place.ACTIVITY: View(
         "activity",
-        "how fast jobs come and go, and how long they wait",
+        "how fast jobs come and go, how long they wait and run (p50, p95)",
         "stats --by queue",
         ("Nothing happened within the last hour.",),
-        _heads("the last hour", "until now", "#number", "#now", "#wait p50, p95", "#run p50, p95"),
+        _heads("the last hour", "until now", "#number", "#now", "#waited", "#ran"),
     ),
     Place.JOURNAL: View(
         "journal",

@@ -151,6 +151,12 @@ class Terminal:
         with self._lock:
             return [line.rstrip() for line in self._screen.display]
 
+    def has_colours(self) -> bool:
+        """Whether anything on the screen has another colour than the terminal's own."""
+        with self._lock:
+            cells = [cell for line in self._screen.buffer.values() for cell in line.values()]
+        return any((cell.fg, cell.bg) != ("default", "default") for cell in cells)
+
     def reports_mouse(self) -> bool:
         """Whether a program asked for clicks (private mode 1000, which pyte keeps shifted by 5 bits)."""
         with self._lock:
@@ -212,6 +218,7 @@ def running(
     *,
     has_mouse: bool = True,
     readonly: bool = False,
+    theme: str = "dark",
     lock_timeout: str = "1",
 ) -> Iterator[Running]:
     """Run the manager on the queue in this folder; without a terminal, on an output that drops everything."""
@@ -225,6 +232,7 @@ def running(
             target=output,
             has_mouse=has_mouse,
             readonly=readonly,
+            theme=theme,
         )
         codes: list[int] = []
         thread = Thread(target=lambda: codes.append(manager.run()), name="manager under test")

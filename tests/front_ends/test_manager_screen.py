@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from prompt_toolkit.utils import get_cwidth
 
+from manager.style import THEMES
 from persistentq import NewJob, PersistentQInterface
 from persistentq.clock import Deadline
 from tests.front_ends.manager_kit import (
@@ -403,3 +404,12 @@ def test_wide_characters_keep_the_columns(queue: PersistentQInterface, tmp_path:
         manager.wait_for_text("aaa…", "日本", "\u00e9")
         rows = [line for line in terminal.lines() if "pending " in line and " 0/3 " in line]
     assert len({get_cwidth(row[: row.index(" 0/3 ")]) for row in rows}) == 1
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_every_theme_says_all_in_words_and_mono_has_no_colour(
+    varied: PersistentQInterface, tmp_path: Path, theme: str
+) -> None:
+    with running(tmp_path, terminal := Terminal(80, 24), theme=theme) as manager:
+        manager.wait_for_text("✗ failed 1", "✓ done", "▶ processing", "? help")
+        assert terminal.has_colours() is (theme != "mono")
