@@ -345,6 +345,17 @@ class Tmux:
         shell = self._run("display-message", "-p", "#{pane_pid}").strip()
         return int(Path(f"/proc/{shell}/task/{shell}/children").read_text().split()[0])
 
+    def accept_clipboard(self) -> None:
+        """Let programs set what `clipboard` returns."""
+        self._run("set-option", "-g", "set-clipboard", "on")
+
+    def clipboard(self) -> str:
+        """Return what a program has copied; empty if none has."""
+        shown = subprocess.run(
+            self._command("show-buffer"), check=False, capture_output=True, text=True, timeout=LONG
+        )
+        return shown.stdout
+
     def is_alternate(self) -> bool:
         """Whether a full-screen program has the terminal."""
         return self._run("display-message", "-p", "#{alternate_on}").strip() == "1"

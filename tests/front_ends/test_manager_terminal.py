@@ -12,8 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from persistentq import NewJob
 from persistentq.clock import Deadline
-from tests.front_ends.manager_kit import LONG, ROOT, Tmux, a_queue, a_tmux
+from tests.front_ends.manager_kit import (
+    HOLD_READERS,
+    HOLD_WRITERS,
+    LONG,
+    ROOT,
+    Tmux,
+    a_queue,
+    a_tmux,
+    holding,
+)
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 
@@ -167,3 +177,139 @@ def test_help_and_usage_need_no_terminal() -> None:
         [*command, "--nonsense"], check=False, capture_output=True, text=True, cwd=ROOT, timeout=LONG
     )
     assert wrong.returncode == 2
+
+
+# --- what an operator meets
+
+
+def test_a_killed_consumer_is_seen_and_its_job_returned(tmux: Tmux, tmp_path: Path) -> None:
+    with a_queue(tmp_path) as queue:
+        queue.enqueue("test.hang")
+        environment = {**os.environ, "QUEUE_DB_FILE": str(tmp_path / "queue.db"), "TIMEOUT_SECONDS": "2"}
+        (tmp_path / "hanging.py").write_text(HANGING)
+        command = [
+            sys.executable,
+            "-m",
+            "consumer.consumer",
+            "--app",
+            "hanging",
+            "--consumer-id",
+            "consumer_00",
+        ]
+        environment["PYTHONPATH"] = f"{ROOT}:{tmp_path}"
+        with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as consumer:
+            tmux.start_manager()
+            tmux.wait_for_text(" live ", "▶ processing 1", "1 of 1 consumers alive")
+            tmux.press("5")
+            tmux.wait_for_text("consumer_00", "● alive")
+            consumer.kill()
+        tmux.press("2")
+        tmux.wait_for_text("~ soon", "lease", "1 lease has run out")
+        tmux.press("Enter")
+        tmux.wait_for_text("id:1 ", "▶ processing test.hang")
+        tmux.press("Enter")
+        tmux.wait_for_text("its lease ran out")
+        queue.heartbeat("consumer_01", host="box", pid=7, queues=["default"])
+        assert Deadline(LONG).wait_for(lambda: bool(queue.dequeue("consumer_01")))
+        tmux.wait_for_text("consumer_01 holds it at attempt 2 of 3")
+        tmux.press("]", "]")
+        tmux.wait_for_text("#1 lost at consumer_00")
+
+
+HANGING = """
+import time
+from persistentq import task
+
+@task("test.hang")
+def hang() -> None:
+    time.sleep(600)
+"""
+
+
+def test_a_locked_database_never_freezes_the_screen(tmux: Tmux, tmp_path: Path) -> None:
+    with a_queue(tmp_path, jobs=3) as queue:
+        tmux.start_manager()
+        tmux.wait_for_text("[all 3]", " live ")
+        with holding(HOLD_READERS, tmp_path / "queue.db"):
+            tmux.wait_for_text("STALE ", "mail.send")
+            tmux.press("j")
+            tmux.wait_for_text(">   2 ○ pending")
+            tmux.press("/")
+            tmux.type("status:pending")
+            tmux.wait_for_text("/status:pending")
+            tmux.press("Escape")
+            tmux.wait_for_text("? help")
+        tmux.wait_for_text(" live ")
+        with holding(HOLD_WRITERS, tmp_path / "queue.db"):
+            tmux.press("C")
+            tmux.wait_for_text("Cancel job 2?")
+            tmux.press("y")
+            tmux.wait_for_text("cancel: ", "locked")
+        assert queue.get_job(2).status == "pending"
+
+
+def test_a_dialog_outlives_a_resize(tmux: Tmux, tmp_path: Path) -> None:
+    with a_queue(tmp_path, jobs=30):
+        tmux.start_manager()
+        tmux.wait_for_text("[all 30]", " live ")
+        tmux.press("a", "C")
+        tmux.wait_for_text("Cancel 16 jobs?", "16 jobs; oldest 15, newest 30")
+        for size in ((60, 15), (200, 50), (50, 10), (80, 24)):
+            tmux.resize(*size)
+            tmux.wait_for_text("too small" if size == (50, 10) else "Cancel 16 jobs?")
+        tmux.press("y")
+        tmux.wait_for_text("cancel worked for 16 jobs")
+
+
+def test_a_whole_query_is_previewed_cancelled_and_taken_back(tmux: Tmux, tmp_path: Path) -> None:
+    with a_queue(tmp_path, jobs=3) as queue:
+        queue.enqueue_many([NewJob("sms.send")] * 250)
+        (held,) = queue.dequeue("consumer_00")
+        tmux.start_manager()
+        tmux.wait_for_text("[all 253]", " live ")
+        tmux.press("/")
+        tmux.type("task:sms.* OR status:processing")
+        tmux.press("Enter")
+        tmux.wait_for_text("253", "list-jobs --where 'task:sms.* OR status:processing'")
+        tmux.press("A", "D")
+        tmux.wait_for_text("Delete 251 jobs?", "newest 253", "1 would be skipped: is processing", "type 250")
+        tmux.type("25")
+        tmux.press("Enter")
+        tmux.wait_for_text("type 250 to go on")
+        assert len(queue.list_jobs(limit=1000)) == 253
+        tmux.type("0")
+        tmux.press("Enter")
+        tmux.wait_for_text("delete worked for 250 jobs", "takes it back", "all 3")
+        tmux.press("z")
+        tmux.wait_for_text("Take back what entry 1")
+        tmux.press("y")
+        tmux.wait_for_text("undo worked for 250 jobs", "all 253")
+        assert queue.get_job(held.id).status == "processing"
+
+
+def test_the_command_is_copied_to_the_terminals_clipboard(tmux: Tmux, tmp_path: Path) -> None:
+    with a_queue(tmp_path, jobs=1):
+        tmux.accept_clipboard()
+        tmux.start_manager()
+        tmux.wait_for_text("[all 1]", " live ")
+        tmux.press("Tab", "y")
+        tmux.wait_for_text("copied: ")
+        wanted = "python -m admin.admin list-jobs --where status:scheduled"
+        assert Deadline(LONG).wait_for(lambda: tmux.clipboard() == wanted)
+
+
+def test_plain_words_work_on_a_terminal_that_cannot_draw(tmux: Tmux, tmp_path: Path) -> None:
+    with a_queue(tmp_path, jobs=2) as queue:
+        tmux.type(f"TERM=dumb {sys.executable} -m manager.manager --plain; echo code=$?")
+        tmux.press("Enter")
+        tmux.wait_for_text("1 jobs · page 1 of 1", "> ")
+        tmux.type("cancel")
+        tmux.press("Enter")
+        tmux.wait_for_text("Cancel job 2?", "do it? [y/N]")
+        tmux.type("y")
+        tmux.press("Enter", "Enter")
+        tmux.wait_for_text("cancel worked for job 2")
+        tmux.type("quit")
+        tmux.press("Enter")
+        tmux.wait_for_text("code=0")
+        assert queue.get_job(2).status == "cancelled"
