@@ -16,10 +16,11 @@ from persistentq.operations import delete_job_files as delete_files
 from persistentq.operations.acting import MOST
 from persistentq.selection import selected
 
-from ._operator import PARTLY_DONE, apply, operating, tell_preview
-from ._options import QueueName, Report, ReportFormat, Statuses, Yes
+from ._ids import read_ids
+from ._operator import PARTLY_DONE, apply, operating, tell, tell_preview
+from ._options import JobIds, QueueName, Report, ReportFormat, Statuses, Yes
 from ._render import SCHEMA, print_json
-from ._selection import DryRun, Expect, Limit, Selection, Where, Why
+from ._selection import DryRun, Every, Expect, Limit, Selection, Where, Why
 from ._terminal import confirmed, hint, may_talk, say
 
 Directory = Annotated[
@@ -35,10 +36,12 @@ Directory = Annotated[
 
 
 def delete_db_jobs(  # noqa: PLR0913 - one option each
+    jobs: JobIds = None,
     *,
     status: Statuses = None,
     queue: QueueName = None,
     where: Where = None,
+    every: Every = False,
     limit: Limit = MOST,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -46,11 +49,21 @@ def delete_db_jobs(  # noqa: PLR0913 - one option each
     reason: Why = "",
     output: Report = "text",
 ) -> int:
-    """Delete jobs from the database. All that match, except those that are processing; `undo` brings them back."""
-    asked = selected(status=status or None, queue=queue, where=where or "")
+    """Delete jobs from the database. Those named, else all that match, but none that is processing.
+
+    `undo` brings them back.
+    """
+    words = jobs or []
+    if bool(words) + every + bool(status or queue or where is not None) > 1:
+        raise Refused("ids, --all and --status, --queue or --where exclude one another", "give one of them")
+    ids = read_ids(words)
     with operating() as operator:
         operator.may("delete")
-        seen = operator.preview(Act("delete"), where=asked, limit=limit)
+        if words:
+            seen = operator.preview(Act("delete"), ids=ids, limit=limit)
+        else:
+            asked = selected(status=status or None, queue=queue, where=where or "")
+            seen = operator.preview(Act("delete"), where=asked, limit=limit)
         if dry_run:
             return tell_preview(seen, output)
         if may_talk(output):
@@ -59,6 +72,8 @@ def delete_db_jobs(  # noqa: PLR0913 - one option each
         if total and not confirmed(f"Delete {_many(total, 'job')}?", yes=yes, count=total):
             return _nothing()
         result = apply(operator, seen, Selection(reason=reason, expect=expect))
+        if words:
+            return tell(operator.queue, result, output, named=True)
     _report({"deleted": len(result.done)}, f"deleted {_many(len(result.done), 'job')}", output)
     if result.error is not None:
         say(f"error: {_many(result.failed, 'job')} were not reached: {result.error.summary}")

@@ -229,6 +229,23 @@ def test_deletion_obeys_its_filters(store: PersistentQInterface) -> None:
     assert store.count_jobs() == {}
 
 
+def test_deletion_of_named_jobs(store: PersistentQInterface) -> None:
+    jobs = store.enqueue_many([NewJob("x")] * 4)
+    assert run("delete-db-jobs", jobs[0].id).code == 2, "it asks"
+    assert run("delete-db-jobs", jobs[0].id, 99, "--yes")[:2] == (3, f"job {jobs[0].id} is deleted\n")
+    assert run("delete-db-jobs", "-", "--yes", given=f"{jobs[1].id}\n").code == 0
+    code, out, err = run("delete-db-jobs", "-", "--yes", given="")
+    assert (code, out) == (0, "")
+    assert len(store.list_jobs()) == 2
+    for more in (["--all"], ["--status", "done"], ["--where", ""]):
+        assert "exclude one another" in run("delete-db-jobs", jobs[2].id, *more, "--yes").err
+    assert run("delete-db-jobs", "--all", "--queue", "mail", "--yes").code == 2
+    code, out, err = run("delete-db-jobs", 99, "--yes")
+    assert (code, out) == (5, "")
+    assert "error: job 99 does not exist\n" in err
+    assert run("delete-db-jobs", "--all", "--yes").out == "deleted 2 jobs\n"
+
+
 def test_deletion_never_takes_a_processing_job(store: PersistentQInterface) -> None:
     job_id = processing_job(store)
     code, out, err = run("delete-db-jobs", "--status", "processing", "--yes")
