@@ -76,8 +76,8 @@ def restore(
     caretaker.may("restore")
     seen = caretaker.plan_restore(file, force=force)
     if not dry_run:
-        if may_talk(output):
-            _say_restore(seen)
+        if may_talk(output) and not yes:
+            _say_restore(seen, is_done=False)
         question = f"Restore {_jobs(seen.rows)} to {seen.location}?"
         if not confirmed(question, yes=yes, count=seen.rows[JOBS]):
             return _nothing()
@@ -88,8 +88,7 @@ def restore(
         return 0
     word = "would hold" if dry_run else "holds"
     sys.stdout.write(f"{safe(seen.location)} {word} {_jobs(seen.rows)} of {safe(seen.backup)}\n")
-    if dry_run or yes:
-        _say_restore(seen)
+    _say_restore(seen, is_done=not dry_run)
     if not dry_run:
         _say_after_restore(seen)
     return 0
@@ -99,7 +98,7 @@ def _record(seen: Restored) -> dict[str, Any]:
     return {**asdict(seen), "backup": str(seen.backup), "rows": dict(seen.rows)}
 
 
-def _say_restore(seen: Restored) -> None:
+def _say_restore(seen: Restored, *, is_done: bool) -> None:
     if seen.kept:
         say(f"  {seen.kept:,} jobs stay as they are now: they ended or ran since the backup")
     if seen.withheld:
@@ -110,7 +109,9 @@ def _say_restore(seen: Restored) -> None:
         ids = ", ".join(map(str, seen.newest)) + (", …" if seen.newer > len(seen.newest) else "")
         say(f"  {seen.newer:,} jobs were enqueued since the backup and are not in it: {ids}")
     if seen.aside is not None:
-        say(f"  what is there now is kept as {seen.aside}")
+        # Foretold without the whole name, which has the time in it.
+        kept = seen.aside if is_done else f"….before-restore in {Path(seen.aside).parent}"
+        say(f"  what {'was' if is_done else 'is'} there is kept as {kept}")
     if seen.paused:
         say("  nobody can tell what ran since the backup: every queue is paused")
 

@@ -49,6 +49,7 @@ def test_a_restore_asks_and_tells(store: PersistentQInterface, tmp_path: Path) -
     assert (code, out) == (0, f"{tmp_path}/queue.db would hold 1 job of {file}\n")
     assert "1 jobs stay as they are now" in err
     assert f"1 jobs were enqueued since the backup and are not in it: {newer}\n" in err
+    assert f"  what is there is kept as ….before-restore in {tmp_path}\n" in err
     code, out, err = run("restore", file)
     assert (code, out) == (2, "")
     assert "hint: add --yes to go on without being asked" in err
@@ -57,6 +58,9 @@ def test_a_restore_asks_and_tells(store: PersistentQInterface, tmp_path: Path) -
     with open_queue(create=False) as again:
         assert [(job.id, job.status) for job in again.list_jobs()] == [(kept, "cancelled")]
         assert again.list_journal().items[0].verb == "restore"
+    code, out, err = run("restore", file, "--yes")
+    assert (code, err.count("before-restore")) == (0, 1)
+    assert Path(err.split("what was there is kept as ")[1].splitlines()[0]).is_file()
 
 
 def test_a_restore_without_the_present_queue_says_how_to_go_on(
