@@ -10,6 +10,9 @@ import typer
 
 from persistentq import Job, JobStatus, Page, PersistentQInterface, clock
 from persistentq.operations import Operator, ago
+from persistentq.operations.emptiness import removals
+from persistentq.query import All
+from persistentq.selection import selected
 
 from ._completers import consumer_names, task_names
 from ._operator import operating
@@ -75,8 +78,8 @@ def list_jobs(  # noqa: PLR0913 - one for each option of the command
         filters["where"] = where
     with operating() as operator:
         page = _read(operator, filters, limit, after)
-        if not page.items:
-            hint(_why_empty(operator.queue, {**filters, "after": after}))
+        if not page.items and page.next is None:
+            _tell_why_empty(operator.queue, filters, after)
     print_listing(
         Listing(
             records=[job_record(job) for job in page],
@@ -107,11 +110,18 @@ def _read(operator: Operator, filters: Mapping[str, Any], limit: int, after: str
             return Page(tuple(jobs), after, scanned)
 
 
-def _why_empty(store: PersistentQInterface, filters: Mapping[str, Any]) -> str:
+def _tell_why_empty(store: PersistentQInterface, filters: Mapping[str, Any], after: str | None) -> None:
     total = sum(sum(statuses.values()) for statuses in store.count_jobs().values())
     if total == 0:
-        return f"there is no job in {store.location} yet; a producer makes some"
-    return f"none of the {total:,} jobs in {store.location} matches {' '.join(_words(filters))}"
+        hint(f"there is no job in {store.location} yet; a producer makes some")
+        return
+    words = " ".join(_words({**filters, "after": after}))
+    hint(f"none of the {total:,} jobs in {store.location} matches {words}")
+    asked = selected(**{name: value for name, value in filters.items() if value is not None})
+    if after is None and isinstance(asked, All):
+        for term, without in removals(store, asked):
+            more = "+" if without.is_capped else ""
+            hint(f"without {term}, {without.number:,}{more} would match")
 
 
 def _words(filters: Mapping[str, Any]) -> Iterator[str]:
