@@ -11,7 +11,8 @@ from persistentq import InvalidArgument, JournalEntry
 from persistentq.checks import MAX_ID, check_id
 
 from ._completers import entries
-from ._operator import operating, progress, tell
+from ._operator import operating, tell
+from ._operator import undo as take_back
 from ._options import Headers, Output, Report
 from ._records import Record, timestamp
 from ._render import Listing, print_listing, to_json
@@ -98,10 +99,7 @@ def undo(entry: EntryId, *, reason: Why = "", output: Report = "text") -> int:
     number = _read(entry)
     with operating() as operator:
         operator.may("undo")
-        known = operator.queue.get_entry(number)
-        with progress(known.done) as show:
-            result = operator.undo(number, reason=reason, on_progress=show)
-        return tell(operator.queue, result, output, named=False)
+        return tell(operator.queue, take_back(operator, number, reason), output, named=False)
 
 
 def _read(word: str) -> int:

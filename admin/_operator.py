@@ -106,8 +106,23 @@ def _agreed(seen: Preview, selection: Selection, output: ReportFormat) -> bool:
 
 def apply(operator: Operator, seen: Preview, selection: Selection) -> ActResult:
     """Apply a preview, telling on a terminal how far it has come."""
-    with progress(seen.count, "deleted " if seen.act.verb == "delete" else "") as show:
+    with _told_if_interrupted(), progress(seen.count, "deleted " * (seen.act.verb == "delete")) as show:
         return operator.apply(seen, reason=selection.reason, expect=selection.expect, on_progress=show)
+
+
+def undo(operator: Operator, entry: int, reason: str) -> ActResult:
+    """Take an entry back, telling on a terminal how far it has come."""
+    with _told_if_interrupted(), progress(operator.queue.get_entry(entry).done) as show:
+        return operator.undo(entry, reason=reason, on_progress=show)
+
+
+@contextmanager
+def _told_if_interrupted() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        hint("`journal` tells how much was done")
+        raise
 
 
 @contextmanager

@@ -40,7 +40,9 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
             # Unlike a rename, it fails where somebody else has made such a file meanwhile.
             path.hardlink_to(made)
     except FileExistsError:
-        raise InvalidArgument("file", str(path), "exists already") from None
+        raise InvalidArgument(
+            "file", str(path), "exists already; name another, or replace it with --force"
+        ) from None
     finally:
         made.unlink(missing_ok=True)
     _sync(path.parent)
@@ -56,7 +58,7 @@ def check_free(path: Path, *, force: bool) -> None:
         # A folder or a device in its place would be lost, or a link would be, and not what it leads to.
         raise InvalidArgument("file", str(path), "is there, and is no plain file")
     if not force:
-        raise InvalidArgument("file", str(path), "exists already")
+        raise InvalidArgument("file", str(path), "exists already; name another, or replace it with --force")
 
 
 def _sync(folder: Path) -> None:

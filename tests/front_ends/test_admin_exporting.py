@@ -72,7 +72,9 @@ def test_a_file_that_is_there_stays(store: PersistentQInterface) -> None:
     Path("jobs.jsonl").write_text("mine")
     code, out, err = run("export", "jobs.jsonl", "--all")
     assert (code, out) == (2, "")
-    assert err.startswith("error: file 'jobs.jsonl' exists already\n")
+    assert err.startswith(
+        "error: file 'jobs.jsonl' exists already; name another, or replace it with --force\n"
+    )
     assert run("export", "jobs.jsonl", "--all", "--force").code == 0
     code, out, err = run("export", "queue.db", "--all", "--force")
     assert (code, out) == (2, "")

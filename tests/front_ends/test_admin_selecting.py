@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from persistentq import JobStatus, NewJob, PersistentQInterface, Schedule
+from persistentq import ActBatch, JobStatus, NewJob, PersistentQInterface, PersistentQSQLAlchemy, Schedule
 from persistentq.operations.operator import user_and_host
 from tests.front_ends.admin_kit import a_store, run
 
@@ -64,6 +64,26 @@ def test_a_query_is_previewed_confirmed_done_and_journalled(
     code, out, _ = run("undo", entry.id)
     assert (code, out) == (0, "undo changed 4 jobs\n")
     assert counts(store) == {JobStatus.FAILED: 5}
+
+
+def test_the_journal_tells_how_far_an_interrupted_act_came(
+    store: PersistentQInterface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.enqueue_many([NewJob("x")] * 300)
+    act, calls = PersistentQSQLAlchemy.act, iter(range(9))
+
+    def interrupted(*arguments: Any, **options: Any) -> ActBatch:
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        return act(*arguments, **options)
+
+    monkeypatch.setattr(PersistentQSQLAlchemy, "act", interrupted)
+    code, out, err = run("cancel", "--all", "--yes")
+    assert (code, out) == (130, "")
+    assert err.endswith("hint: `journal` tells how much was done\n")
+    (entry,) = store.list_journal().items
+    assert (entry.meant, entry.done) == (300, counts(store)[JobStatus.CANCELLED])
+    assert 0 < entry.done < 300
 
 
 def test_all_and_limit(store: PersistentQInterface, failed: list[int]) -> None:
