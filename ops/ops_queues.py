@@ -44,15 +44,17 @@ def show() -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
             "Queue",
-            list(found),
+            # One without jobs can be paused beforehand; what was typed stays among the choices.
+            sorted({*found, *filter(None, [st.session_state.get("queue") or st.query_params.get("queue")])}),
             index=None,
-            placeholder="choose one",
+            placeholder="choose or type one",
             key="queue",
             bind="query-params",
+            accept_new_options=True,
             width=300,
         )
         is_paused = chosen in found and found[chosen].info.is_paused
-        ops_deeds.button(pausing(chosen or ""), "pause", is_off=chosen not in found or is_paused)
+        ops_deeds.button(pausing(chosen or ""), "pause", is_off=not chosen or is_paused)
         ops_deeds.button(resuming(chosen or ""), "resume", is_off=not is_paused)
 
 

@@ -32,6 +32,6 @@ def table(rows: pd.DataFrame, key: str, alt: str, *, times: Iterable[str] = (), 
     )
 
 
-def link(pattern: str, title: str | None = None) -> Any:
+def link(pattern: str) -> Any:
     """Return a column of addresses, each shown as what `pattern` finds in it."""
-    return st.column_config.LinkColumn(title, display_text=pattern, width="small")
+    return st.column_config.LinkColumn(display_text=pattern)

@@ -23,6 +23,7 @@ from persistentq.operations.formats import Format
 from persistentq.sql.models import Base, EpochMicroseconds, SchemaRow
 from tests.front_ends import manager_kit
 from tests.front_ends.admin_kit import environment, run
+from tests.front_ends.ops_acts import NOT_IN_THE_DASHBOARD, by_dashboard
 
 REASON = "for the test"
 LATE = datetime(2035, 5, 1, 12, tzinfo=UTC)
@@ -217,11 +218,22 @@ def manager_lines(case: Case) -> list[str]:
     return [*chosen, f":{act.verb} {words.get(act.verb, '')}".rstrip()]
 
 
-FACES: Mapping[str, Callable[[Path, Case], None]] = {"cli": by_cli, "manager": by_manager}
+FACES: Mapping[str, Callable[[Path, Case], None]] = {
+    "cli": by_cli,
+    "manager": by_manager,
+    "dashboard": lambda _, case: by_dashboard(case, REASON),
+}
 
 
-@pytest.mark.parametrize("face", FACES)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    ("face", "name"),
+    [
+        (face, name)
+        for face in FACES
+        for name in CASES
+        if not (face == "dashboard" and name in NOT_IN_THE_DASHBOARD)
+    ],
+)
 def test_a_face_does_what_the_layer_does(
     face: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
