@@ -11,7 +11,7 @@ from persistentq.job import JobStatus
 from persistentq.operations import safe
 from persistentq.query import parse, unparse
 
-from .asking import Copy, Quit
+from .asking import Copy, Question, Quit
 from .snapshot import Place
 from .state import FILTERS, Move, State
 from .views import VIEWS
@@ -79,7 +79,9 @@ def copy_id(state: State) -> State:
 
 
 def equivalent(state: State) -> str:
-    """Return the command that does what was done last, or else lists what the view shows."""
+    """Return the command that does what is asked or was done last, or else lists what the view shows."""
+    if isinstance(state.dialog, Question) and (asked := state.dialog.deed.typed(state.dialog.reason)):
+        return asked
     if state.did:
         return state.did
     words = VIEWS[state.view].command.split()

@@ -24,7 +24,7 @@ from . import deeds, news
 from .around import Around
 from .asking import Do, Look
 from .rows import read_rows
-from .snapshot import Place, Request, Snapshot
+from .snapshot import Counts, Place, Request, Snapshot
 from .state import Move
 
 INTERVAL, LONGEST_INTERVAL = timedelta(seconds=0.25), timedelta(seconds=30)
@@ -47,6 +47,9 @@ class Reader(Thread):
         self._settings = replace(settings, lock_timeout=min(settings.lock_timeout, LOCK_TIMEOUT))
         self._request, self._tell = request, tell
         self._bell, self._is_over = clock.Bell(), False
+        # The counts take longest where there are many jobs, and turning a page changes none.
+        self._counts: Counts | None = None
+        self._changes = 0
         self._around = Around(settings.env_file)
         self._queue: PersistentQInterface | None = None
         self._file: tuple[int, int] | None = None
@@ -61,6 +64,7 @@ class Reader(Thread):
 
     def hurry(self) -> None:
         """Read at once: something was changed."""
+        self._changes += 1
         self._bell.ring()
 
     def stop(self) -> None:
@@ -74,19 +78,22 @@ class Reader(Thread):
         """Read until stopped."""
         pause = INTERVAL
         while not self._is_over:
-            begun = clock.now()
+            begun, changes = clock.now(), self._changes
             try:
                 operator = Operator.with_settings(self._open(), self._settings, face="manager")
-                snapshot = read(operator, self._request, self._around)
+                snapshot = read(operator, self._request, self._around, self._counts)
             except Exception as problem:  # Whatever it is, the screen must say it; a dead thread would not.
                 self._close()
                 self._tell(news.was_not_read(problem))
             else:
                 pause = min(max(INTERVAL, (snapshot.read_at - begun) * (SHARE - 1)), LONGEST_INTERVAL)
                 self._tell(news.was_read(replace(snapshot, next_in=pause)))
+                self._counts = snapshot.counts
             is_rung = self._bell.wait(pause.total_seconds())
             while self._request.is_frozen and not is_rung:
                 is_rung = self._bell.wait(STANDSTILL.total_seconds())
+            if not is_rung or changes != self._changes:
+                self._counts = None
         self._close()
 
     def _open(self) -> PersistentQInterface:
@@ -100,7 +107,7 @@ class Reader(Thread):
     def _close(self) -> None:
         if self._queue is not None:
             self._queue.close()
-            self._queue = None
+            self._queue = self._counts = None
 
 
 def _identity(queue: PersistentQInterface) -> tuple[int, int] | None:
@@ -112,14 +119,20 @@ def _identity(queue: PersistentQInterface) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def read(operator: Operator, request: Request, around: Around) -> Snapshot:
+def read(operator: Operator, request: Request, around: Around, counts: Counts | None = None) -> Snapshot:
     """Read everything that `request` wants, in short transactions of its own each.
+
+    Args:
+        counts: How many jobs there are, if that was read just now.
 
     Raises:
         StorageError: the database fails.
     """
     queue = operator.queue
-    found: dict[str, Any] = {"counts": queue.count_jobs(), "consumers": tuple(queue.list_consumers())}
+    found: dict[str, Any] = {
+        "counts": queue.count_jobs() if counts is None else counts,
+        "consumers": tuple(queue.list_consumers()),
+    }
     if request.place is Place.JOBS:
         found |= _read_jobs(operator, request)
     else:

@@ -18,6 +18,10 @@ Styled = tuple[str, str]
 """A style and a text."""
 
 
+Counts = Mapping[str, Mapping[JobStatus, int]]
+"""How many jobs of each queue are in each status."""
+
+
 class Place(Enum):
     """Where the keys are heard; each key of the binding table works in some of them."""
 
@@ -98,7 +102,7 @@ class Snapshot:
     location: str
     read_at: datetime
     next_in: timedelta
-    counts: Mapping[str, Mapping[JobStatus, int]] = field(default_factory=dict)
+    counts: Counts = field(default_factory=dict)
     page: Page = field(default_factory=lambda: Page(()))
     matching: Count | None = None
     removals: tuple[Removal, ...] = ()

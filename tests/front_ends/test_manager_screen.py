@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -286,6 +287,17 @@ def test_a_missing_database_is_waited_for(tmp_path: Path) -> None:
         assert not (tmp_path / "queue.db").exists()
         with a_queue(tmp_path, jobs=1):
             manager.wait_for_text("mail.send", " live ")
+
+
+def test_a_database_of_newer_code_is_told(tmp_path: Path) -> None:
+    with a_queue(tmp_path, jobs=1):
+        pass
+    with closing(sqlite3.connect(tmp_path / "queue.db")) as database, database:
+        database.execute("UPDATE persistentq_schema SET version_num = '9999'")
+    with running(tmp_path, Terminal(80, 24)) as manager:
+        manager.wait_for_text("NO DATA", "has schema 9999", "hint: ")
+        manager.press("5", "?", "?", "q")
+        assert manager.code() == 0
 
 
 def test_a_database_that_was_replaced_is_opened_anew(tmp_path: Path) -> None:
