@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -239,3 +240,81 @@ def _open_websocket_under(host: str, server: Server) -> int:
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(request.encode())
         return int(connection.recv(4096).split()[1])
+
+
+def test_all_that_match_are_resubmitted_and_that_is_taken_back(
+    browser: Browser, server: Server, store: PersistentQInterface
+) -> None:
+    failed = {job.id for job in fail_for_good(store, "mail.send", 3, in_queue="every")}
+    with tab(browser, server, dark=True) as page:
+        page.goto(f"{server.url}/jobs?q=queue:every status:failed")
+        page.get_by_text("All that match (3)").click()
+        page.get_by_role("button", name="Resubmit all…").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_text("Make 3 jobs pending again?")).to_be_visible()
+        expect(dialog.get_by_text("resubmit --where")).to_be_visible()
+        dialog.get_by_label("Reason", exact=True).fill("mended")
+        dialog.get_by_role("button", name="Resubmit").click()
+        expect(page.get_by_text("Resubmit worked for 3 jobs")).to_be_visible()
+        assert {job.id for job in store.list_jobs(status="pending", queue="every")} == failed
+        page.get_by_role("button", name="Undo").click()
+        expect(page.get_by_text("Undo worked for 3 jobs")).to_be_visible()
+    assert {job.id for job in store.list_jobs(status="failed", queue="every")} == failed
+
+
+def test_a_queue_is_paused_by_its_link_on_a_phone(
+    browser: Browser, server: Server, store: PersistentQInterface
+) -> None:
+    store.enqueue("a", queue="phone")
+    with tab(browser, server, width=420) as page:
+        page.goto(f"{server.url}/queues?queue=phone")
+        page.get_by_role("button", name="Pause").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_text("Hand out no more jobs of queue phone?")).to_be_visible()
+        dialog.get_by_role("button", name="Pause").click()
+        expect(page.get_by_text("Queue phone is paused.")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert not store.dequeue("c1", ("phone",))
+
+
+def test_what_matches_is_downloaded(browser: Browser, server: Server, store: PersistentQInterface) -> None:
+    ids = [store.enqueue("a", {"n": n}, queue="files").id for n in range(3)]
+    with tab(browser, server) as page:
+        page.goto(f"{server.url}/jobs?q=queue:files")
+        expect(page.get_by_text("3 match")).to_be_visible()
+        link = page.get_by_role("link", name="JSONL").get_attribute("href")
+        answer = page.request.get(f"{server.url}{link}")
+        assert answer.headers["content-disposition"] == 'attachment; filename="jobs.jsonl"'
+        rows = [json.loads(line) for line in answer.text().splitlines()]
+    assert [row["id"] for row in rows if "id" in row] == ids
+
+
+def test_the_activity_of_a_queue_has_charts_in_both_themes(
+    browser: Browser, server: Server, store: PersistentQInterface
+) -> None:
+    store.enqueue("a", queue="charts")
+    store.complete(store.dequeue("c1", ("charts",))[0])
+    for dark in (False, True):
+        with tab(browser, server, dark=dark) as page:
+            page.goto(f"{server.url}/activity?queue=charts")
+            expect(page.locator("[role=graphics-document]")).to_have_count(3)
+            expect(page.get_by_text("Nothing in the last 15 min.")).to_have_count(1)
+
+
+def test_a_viewer_with_the_password_looks_and_cannot_act(browser: Browser, tmp_path: Path) -> None:
+    with open_queue(f"sqlite:///{tmp_path}/queue.db") as queue:
+        job = queue.enqueue("a")
+    passwords = {"OPS_PASSWORD": "sesame", "OPS_VIEWER_PASSWORD": "peep"}
+    with served(tmp_path / "queue.db", tmp_path, **passwords) as server:
+        with tab(browser, server, name_and_password=("vic", "peep")) as page:
+            page.goto(f"{server.url}/?job={job.id}")
+            expect(page.get_by_text("read-only")).to_be_visible()
+            expect(page.get_by_role("button", name="Cancel job")).to_be_disabled()
+        with tab(browser, server, name_and_password=("ann", "sesame")) as page:
+            page.goto(f"{server.url}/?job={job.id}")
+            page.get_by_role("button", name="Cancel job").click()
+            page.get_by_role("dialog").get_by_role("button", name="Cancel job").click()
+            expect(page.get_by_text(f"Cancel job worked for 1 job: {job.id}")).to_be_visible()
+    with open_queue(f"sqlite:///{tmp_path}/queue.db") as queue:
+        (entry,) = queue.list_journal().items
+    assert (entry.actor, entry.verb, entry.face) == ("ann", "cancel", "dashboard")
