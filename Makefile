@@ -8,10 +8,10 @@ PYTEST ?= -n 2
 FAULTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop test histories chaos chaos-long power soak mutants check fix docs bench wheel
+.PHONY: help setup run stop test histories chaos chaos-long power soak mutants check fix docs screenshots bench wheel
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install Poetry and everything poetry.lock names into this checkout; quick when nothing has changed
 	@command -v $(PYTHON) >/dev/null || { \
@@ -63,6 +63,10 @@ fix: setup ## repair format and what else can be repaired without a person
 docs: setup ## write docs/reference/ and the keys of docs/manager.md anew from the code
 	@$(VENV)/python scripts/reference.py
 	@$(VENV)/python -m scripts.keys
+
+screenshots: setup ## make the pictures of docs/screenshots anew; needs chromium and tmux, and some minutes
+	@$(VENV)/python docs/screenshots/dashboard_shot.py
+	@$(VENV)/python docs/screenshots/manager_shot.py
 
 bench: setup ## measure the queue beside hand-written loops, and write BENCHMARKS.md
 	@$(VENV)/python -m benchmarks --write

@@ -1,4 +1,4 @@
-"""Makes dashboard.png beside this file: the dashboard on a queue that is being worked on.
+"""Makes dashboard*.png beside this file: pages of the dashboard on a queue that is being worked on.
 
 Run it in the checkout's environment: `python docs/screenshots/dashboard_shot.py`. It needs chromium and a minute.
 """
@@ -23,8 +23,14 @@ from persistentq import Job, NewJob, PersistentQInterface, open_queue
 from persistentq.clock import Deadline
 
 ROOT = Path(__file__).resolve().parents[2]
-PICTURE = Path(__file__).with_name("dashboard.png")
+HERE = Path(__file__).parent
 WIDTH, HEIGHT = 1280, 1330
+PAGES = (
+    ("failures", "failures", "light", 640),
+    ("activity", "activity?within=1+min", "dark", 1330),
+    ("jobs", "jobs?status=failed", "light", 900),
+)
+"""Name of the picture, address, theme and height of the page."""
 SECONDS = 60
 QUEUES = ("default", "mail", "reports")
 CONSUMERS = [f"consumer_{number:02}" for number in range(4)]
@@ -113,7 +119,14 @@ def _take_picture(address: str) -> None:
         page.get_by_text("in the last 1 min").last.wait_for()
         page.get_by_test_id("stDataFrame").last.locator("canvas").first.wait_for()
         page.wait_for_load_state("networkidle")
-        page.screenshot(path=PICTURE)
+        page.screenshot(path=HERE / "dashboard.png")
+        for name, where, theme, height in PAGES:
+            page.emulate_media(color_scheme=theme)
+            page.set_viewport_size({"width": WIDTH, "height": height})
+            page.goto(f"{address}/{where}")
+            page.get_by_test_id("stDataFrame").last.locator("canvas").first.wait_for()
+            page.wait_for_load_state("networkidle")
+            page.screenshot(path=HERE / f"dashboard-{name}.png")
         browser.close()
 
 
