@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from persistentq import InvalidArgument, JournalEntry
-from persistentq.checks import MAX_ID, check_id
+from persistentq.checks import MAX_ID, check_int
 
 from ._completers import entries
 from ._operator import operating, tell
@@ -105,4 +105,4 @@ def undo(entry: EntryId, *, reason: Why = "", output: Report = "text") -> int:
 def _read(word: str) -> int:
     if not (word.isascii() and word.isdigit()):
         raise InvalidArgument("entry", word, f"is not a whole number from 1 to {MAX_ID}")
-    return check_id(int(word))
+    return check_int("entry", int(word), 1, MAX_ID)

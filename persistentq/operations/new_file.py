@@ -23,7 +23,7 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[BinaryIO]:
         force: Whether a file of that name may be replaced.
 
     Raises:
-        InvalidArgument: there is something under that name that is no file, or a file and no `force`.
+        InvalidArgument: there is something under that name that is no file, or a file and no `force`; or no folder.
         OSError: it cannot be written.
     """
     check_free(path, force=force)
@@ -53,6 +53,10 @@ def check_free(path: Path, *, force: bool) -> None:
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise InvalidArgument(
+                "file", str(path), "is in a folder that is not there; make it first"
+            ) from None
         return
     if not stat.S_ISREG(mode):
         # A folder or a device in its place would be lost, or a link would be, and not what it leads to.

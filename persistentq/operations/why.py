@@ -116,6 +116,7 @@ def _waiting(known: Circumstances) -> Iterator[Fact]:
         text = f"queue {job.queue} is paused {'until ' + _at(until) if until else 'until it is resumed'}"
         yield Fact(Reason.PAUSED, text, "resume the queue", until - known.now if until else None)
     serving = [one for one in known.consumers if one.is_alive and job.queue in one.queues]
+    is_moving = bool(serving) and not known.is_paused
     if job.reserved_for is not None:
         yield _reserved(known, job.reserved_for)
     elif not serving:
@@ -124,7 +125,7 @@ def _waiting(known: Circumstances) -> Iterator[Fact]:
         serving = [one for one in serving if one.id == job.reserved_for]
     yield from _unknown(job, serving)
     if job.status == JobStatus.PENDING or left <= timedelta(0):
-        yield _turn(known)
+        yield _turn(known, is_moving=is_moving)
 
 
 def _reserved(known: Circumstances, name: str) -> Fact:
@@ -165,7 +166,7 @@ def _unknown(job: Job, serving: list[ConsumerInfo]) -> Iterator[Fact]:
         yield Fact(Reason.UNKNOWN_TASK, text, "start a consumer with --app and the module that has the task")
 
 
-def _turn(known: Circumstances) -> Fact:
+def _turn(known: Circumstances, *, is_moving: bool) -> Fact:
     job = known.job
     if not known.ahead:
         seen = "nothing else leaves its queue before it"
@@ -174,6 +175,9 @@ def _turn(known: Circumstances) -> Fact:
         )
     number = f"{'more than ' * known.is_capped}{known.ahead:,}"
     text = f"{number} {'job leaves' if number == '1' else 'jobs leave'} queue {job.queue} before it"
+    if not is_moving:
+        # What ended lately, or was cancelled, says nothing of a queue from which nobody takes.
+        return Fact(Reason.BEHIND, text, "raise its priority")
     if not known.pace:
         return Fact(Reason.BEHIND, f"{text}, from which nothing ended lately", "raise its priority")
     eta = timedelta(seconds=known.ahead / known.pace)

@@ -56,6 +56,8 @@ def back_up(
         raise CopyRefused(f"{target} is the queue itself", "name another file")
     if not force and target.exists():
         raise CopyRefused(f"{target} exists already", "name another file, or replace it with --force")
+    if not target.parent.is_dir():
+        raise CopyRefused(f"there is no folder {target.parent}", "make it, or name another file")
     refuse_what_is_elsewhere(source)
     with new_file(target.with_name(f"{target.name}.{token_hex(4)}.part")) as part:
         given = _fill(source, part, on_stage)

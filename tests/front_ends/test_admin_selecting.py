@@ -138,6 +138,7 @@ def test_what_was_deleted_comes_back(store: PersistentQInterface, failed: list[i
     assert "4 skipped: is not in the trash any more" in err
     assert run("undo", 99).code == 5
     assert run("undo", "x").code == 2
+    assert run("undo", 0).err.startswith("error: entry 0 is not a whole number from 1 to ")
 
 
 def test_the_journal_is_listed(store: PersistentQInterface, failed: list[int]) -> None:

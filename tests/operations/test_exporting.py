@@ -230,6 +230,8 @@ def test_a_file_is_not_replaced_unless_that_is_meant(
     operator.export(operator.choose(), path, Format.JSONL, force=True)
     assert json.loads(path.read_text())["task"] == "t"
     assert sorted(one.name for one in tmp_path.iterdir() if "jobs" in one.name) == ["jobs.jsonl"]
+    with pytest.raises(InvalidArgument, match="in a folder that is not there"):
+        operator.export(operator.choose(), tmp_path / "no" / "jobs.jsonl", Format.JSONL)
 
 
 @pytest.mark.parametrize("kind", ["folder", "link", "fifo", "dangling"])

@@ -129,7 +129,7 @@ def test_the_queue_itself_is_never_overwritten(tmp_path: Path) -> None:
 
 def test_one_that_fails_leaves_nothing(url: str, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(url)
-    with pytest.raises(StorageUnavailable, match="cannot be created"):
+    with pytest.raises(CopyRefused, match=f"there is no folder {copy.parent}/no/such"):
         open_copies(url).back_up(copy.parent / "no" / "such" / "copy.db", NOTE)
 
     def full(path: Path) -> None:

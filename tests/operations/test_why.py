@@ -123,6 +123,10 @@ def test_others_leave_before_it(bench: Bench) -> None:
     fact = bench.facts(job)[Reason.BEHIND]
     assert fact.text == "40 jobs leave queue default before it, of which 2.0 end each second"
     assert fact.over_in == timedelta(seconds=20)
+    bench.queue.pause_queue("default")
+    fact = bench.facts(job)[Reason.BEHIND]
+    assert (fact.text, fact.over_in) == ("40 jobs leave queue default before it", None)
+    bench.queue.resume_queue("default")
     bench.let_pass(20 * MINUTE)
     bench.consumer()
     fact = bench.facts(job)[Reason.BEHIND]
