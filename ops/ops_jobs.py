@@ -71,7 +71,7 @@ def choose_filters() -> Filters:
     with term:
         st.selectbox(
             "Add a term",
-            terms(ops_live.read(ops_data.read_names).value),
+            terms(ops_live.read_lately(ops_data.read_names).value),
             index=None,
             placeholder="type to search",
             key="term",

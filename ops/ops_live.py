@@ -23,6 +23,7 @@ from persistentq.operations.surroundings import Surroundings
 from persistentq.settings import Settings, load_settings
 
 LOCK_TIMEOUT = timedelta(seconds=1)
+LATELY = timedelta(seconds=10)
 INTERVALS: dict[str, int | None] = {"off": None, "1 s": 1, "2 s": 2, "5 s": 5, "15 s": 15, "60 s": 60}
 T = TypeVar("T")
 
@@ -148,6 +149,18 @@ def read(ask: Callable[..., T], *question: Any) -> Reading[T]:
         return replace(cast("Reading[T]", last), problem=error)
     kept[ask.__name__] = question, reading
     return reading
+
+
+def read_lately(ask: Callable[[Operator], T]) -> Reading[T]:
+    """Return what `ask` answered within the last seconds, or its answer now; for what costs much and changes little.
+
+    Raises:
+        PersistentQError: as `read` does.
+    """
+    _, last = st.session_state.get("last_good", {}).get(ask.__name__, (None, None))
+    if last is not None and clock.now() - last.at < LATELY:
+        return cast("Reading[T]", last)
+    return read(ask)
 
 
 def choose_interval() -> None:

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import streamlit as st
+from sqlalchemy import update
 
 import ops_live
-from persistentq import Act, PersistentQInterface, Schedule, open_queue
+from persistentq import Act, PersistentQInterface, PersistentQSQLAlchemy, Schedule, open_queue
+from persistentq.journal import ActNote
 from persistentq.operations import Operator, supervised
 from persistentq.operations.doctor import doctor
 from persistentq.operations.supervised import Program
 from persistentq.operations.surroundings import Surroundings
-from tests.front_ends.ops_kit import a_place, agree, fail_for_good, visit, words
+from persistentq.sql.models import SchemaRow
+from tests.front_ends.ops_kit import a_place, agree, fail_for_good, locked, visit, words
 
 
 @pytest.fixture
@@ -55,6 +59,31 @@ def test_every_page_says_where_it_looked_for_a_database(place: Path, page: str) 
     app = visit(f"ops_{page}.py")
     assert "There is no queue yet" in words(app)
     assert str(place) in words(app)
+
+
+@pytest.mark.parametrize("page", ["overview", "jobs", *OTHERS])
+def test_every_page_of_a_newer_schema_says_what_to_do(place: Path, page: str) -> None:
+    with PersistentQSQLAlchemy(f"sqlite:///{place}") as queue, queue.engine.begin() as connection:
+        connection.execute(update(SchemaRow).values(version_num="9999"))
+    app = visit(f"ops_{page}.py")
+    assert "9999" in words(app)
+    assert not app.dataframe
+
+
+@pytest.mark.parametrize("page", ["queues", "failures", "journal"])
+def test_what_is_read_of_a_locked_database_has_its_age(place: Path, page: str) -> None:
+    with open_queue(f"sqlite:///{place}") as queue:
+        queue.pause_queue("mail", note=ActNote("ann"))
+        fail_for_good(queue, "a", 1)
+    app = visit(f"ops_{page}.py")
+    before = app.dataframe[0].value
+    st.cache_resource.clear()
+    with locked(place):
+        app.run()
+        assert "locked" in app.warning[0].value
+        assert "ago" in app.warning[0].value
+        assert app.dataframe[0].value.equals(before)
+    assert not app.run().warning
 
 
 # --- trouble
