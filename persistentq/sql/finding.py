@@ -7,11 +7,11 @@ from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, select, union_all
 
 from persistentq.acts import IdPage
 from persistentq.job import Count, Job, JobStatus, Page
-from persistentq.query import All, Query, matches
+from persistentq.query import All, Query, Term, matches
 from persistentq.sql.conditions import condition, split
 from persistentq.sql.models import LISTED, JobRow
 from persistentq.sql.rows import to_job
@@ -49,6 +49,7 @@ class Search:
             self._known.append(JobRow.id < below)
         if among is not None:
             self._known.append(JobRow.id.in_(among))
+        self._is_of_queue = _is_of_queue(indexed)
         self._is_indexed = rest == All()
         self._rest = condition(rest, now)
         self._floor = None if self._is_indexed else self._find_floor()
@@ -58,8 +59,20 @@ class Search:
 
     def _find_floor(self) -> int | None:
         """Return the id at which the search ends; None if there are not as many jobs."""
-        ids = select(JobRow.id).where(*self._known).order_by(JobRow.id.desc())
+        ids = self._newest(self._known, SCAN + 1)
         return self._session.scalars(ids.offset(SCAN).limit(1)).one_or_none()
+
+    def _newest(self, wanted: Sequence[ColumnElement[bool]], limit: int) -> Select[int]:
+        """Return the statement for the ids of the first so many jobs.
+
+        A queue's index is ordered by status first: without this, all of a queue's jobs would be sorted for one page.
+        """
+        ids = select(JobRow.id).where(*wanted).order_by(JobRow.id.desc()).limit(limit)
+        if not self._is_of_queue:
+            return ids
+        parts = [ids.where(JobRow.status == status).subquery() for status in JobStatus]
+        merged = union_all(*(select(part.c.id) for part in parts)).subquery()
+        return select(merged.c.id).order_by(merged.c.id.desc()).limit(limit)
 
     def page(self, limit: int) -> Page:
         """Return the first so many jobs."""
@@ -72,7 +85,7 @@ class Search:
     def ids(self, limit: int) -> IdPage:
         """Return the ids of the first so many jobs, with their statuses."""
         if self._rest.is_exact:
-            rows = select(JobRow.id, JobRow.status).where(*self._wanted).order_by(JobRow.id.desc())
+            rows = select(JobRow.id, JobRow.status).where(*self._first(limit + 1)).order_by(JobRow.id.desc())
             found = [
                 (job_id, JobStatus(status)) for job_id, status in self._session.execute(rows.limit(limit + 1))
             ]
@@ -83,9 +96,13 @@ class Search:
             return IdPage(page, str(page[-1][0]))
         return IdPage(page, None if self._floor is None else str(self._floor + 1))
 
+    def _first(self, number: int) -> Sequence[ColumnElement[bool]]:
+        """Return the conditions that at least the first so many of the jobs fulfil, and nothing but those wanted."""
+        return [JobRow.id.in_(self._newest(self._wanted, number))] if self._is_of_queue else self._wanted
+
     def _jobs(self, enough: int) -> Iterator[Job]:
         if self._rest.is_exact:
-            rows = select(JobRow).where(*self._wanted).order_by(JobRow.id.desc()).limit(enough)
+            rows = select(JobRow).where(*self._first(enough)).order_by(JobRow.id.desc()).limit(enough)
             yield from map(to_job, self._session.scalars(rows).all())
             return
         below: list[Any] = []
@@ -115,3 +132,10 @@ class Search:
             number = sum(1 for _ in islice(self._jobs(up_to + 1), up_to + 1))
         is_capped = number > up_to or self._floor is not None
         return Count(min(number, up_to), is_capped, self._scanned(1))
+
+
+def _is_of_queue(query: Query) -> bool:
+    """Whether jobs of one queue are asked for, whatever their status."""
+    terms = query.parts if isinstance(query, All) else (query,)
+    fields = {term.field for term in terms if isinstance(term, Term)}
+    return "queue" in fields and not {"status", "id"} & fields

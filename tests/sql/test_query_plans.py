@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from persistentq import PersistentQSQLAlchemy
+from persistentq.query import parse
 from persistentq.sql import statements
 from persistentq.sql.prepared import Prepared
 
@@ -75,3 +77,26 @@ def test_a_claim_of_any_limit_is_what_it_would_be_compiled_for_that_limit(calm: 
         for limit in (1, 17, 1000):
             compiled = Prepared(statements.claim(limit, calm=calm), queue.engine.dialect)
             assert queue._sql.claim(limit, calm=calm).sql == compiled.sql
+
+
+@pytest.mark.parametrize("query", ["queue:default", "queue:default age>1s"])
+def test_a_page_of_a_queue_sorts_no_more_than_a_page_of_each_status(query: str, tmp_path: Path) -> None:
+    with PersistentQSQLAlchemy(f"sqlite:///{tmp_path}/queue.db") as queue:
+        asked: list[tuple[str, Any]] = []
+
+        def note(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
+            if "persistentq_jobs" in statement and "ORDER BY" in statement:
+                asked.append((statement, parameters))
+
+        event.listen(queue.engine, "before_cursor_execute", note)
+        queue.find_jobs(parse(query), limit=20)
+        event.remove(queue.engine, "before_cursor_execute", note)
+        with queue.engine.connect() as connection:
+            plans = [
+                [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+                for statement, parameters in asked
+            ]
+    found = [step for plan in plans for step in plan if "persistentq_by_queue" in step]
+    assert found
+    assert all("(queue=? AND status=?" in step for step in found)
+    assert not [step for plan in plans for step in plan if step.startswith("SCAN persistentq")]
