@@ -11,7 +11,7 @@ import typer
 
 from persistentq import Act, PersistentQError
 from persistentq.command_line import Refused
-from persistentq.operations import ACTIONS, GLYPHS, FilesToDelete, Preview, find_job_files
+from persistentq.operations import ACTIONS, GLYPHS, ActResult, FilesToDelete, Preview, find_job_files
 from persistentq.operations import delete_job_files as delete_files
 from persistentq.operations.acting import MOST
 from persistentq.selection import selected
@@ -74,6 +74,10 @@ def delete_db_jobs(  # noqa: PLR0913 - one option each
         result = apply(operator, seen, Selection(reason=reason, expect=expect))
         if words:
             return tell(operator.queue, result, output, named=True)
+    return _tell_deleted(result, output)
+
+
+def _tell_deleted(result: ActResult, output: ReportFormat) -> int:
     _report({"deleted": len(result.done)}, f"deleted {_many(len(result.done), 'job')}", output)
     if result.error is not None:
         say(f"error: {_many(result.failed, 'job')} were not reached: {result.error.summary}")
