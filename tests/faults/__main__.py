@@ -18,12 +18,13 @@ from tests.faults.chaos import Chaos
 from tests.faults.checking import Evidence, check
 from tests.faults.figures import Figures, versions, write_row
 from tests.faults.outside import outside
-from tests.faults.plans import PLANS
+from tests.faults.plans import PLANS, Plan
 from tests.faults.scene import Scene
 from tests.faults.supervised import restart_supervisors
-from tests.faults.weather import Stillness, Weather, disk
+from tests.faults.weather import Weather, disk
 from tests.faults.zygote import zygote
 
+MEMORY = "/dev/shm"  # noqa: S108 - the folder in it is made for us
 ENGINES = ("sqlite", "system", "postgresql")
 
 
@@ -63,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
 def run(plan_name: str, engine: str, seed: int, server: str | None, keep: Path | None) -> Run:
     """Do one run and print what it did and found."""
     plan, began = PLANS[plan_name], time.monotonic()
-    with place(keep) as folder, database(engine, folder, server) as url:
+    with place(plan, keep) as folder, database(engine, folder, server) as url:
         scene = Scene(engine, url, folder, seed, poison=plan.poison, bad=plan.bad)
         print(f"plan {plan_name}, engine {engine}, seed {seed}", flush=True)
         with disk(scene, plan):
@@ -71,8 +72,7 @@ def run(plan_name: str, engine: str, seed: int, server: str | None, keep: Path |
                 print(f"{nursery.version}, {versions()}", flush=True)
                 with outside(scene) as eyes:
                     chaos = Chaos(scene, plan, nursery, eyes, Weather(scene, plan))
-                    with Stillness(scene, chaos.done):
-                        chaos.run()
+                    chaos.run()
             with outside(scene) as eyes:
                 chaos.ledger.look()
                 found = Evidence(scene, plan, chaos.done, chaos.ledger.entries, eyes)
@@ -88,13 +88,20 @@ def run(plan_name: str, engine: str, seed: int, server: str | None, keep: Path |
 
 
 @contextmanager
-def place(keep: Path | None) -> Iterator[Path]:
-    """Yield an empty folder that only its owner may read."""
+def place(plan: Plan, keep: Path | None) -> Iterator[Path]:
+    """Yield an empty folder that only its owner may read.
+
+    A short run is in memory, where it can be: it kills processes and not the machine, and a disk that somebody else
+    keeps busy for seconds would be taken for a lost job that does not come back.
+    """
     if keep is not None:
         keep.mkdir(mode=0o700, parents=True)
         yield keep.resolve()
         return
-    with tempfile.TemporaryDirectory(prefix="persistentq-faults-") as folder:
+    is_short = not plan.fills and os.access(MEMORY, os.W_OK)
+    with tempfile.TemporaryDirectory(
+        prefix="persistentq-faults-", dir=MEMORY if is_short else None
+    ) as folder:
         yield Path(folder).resolve()
 
 

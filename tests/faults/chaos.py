@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from tests.faults.weather import Weather
 from tests.faults.working import DRAIN_S, Order
 from tests.faults.zygote import End, Zygote
 
-STEP_S = 0.015
+STEP_S, STILL_US = 0.015, 250_000
 STRUCK_WITHIN_S = 3.0
 ANYWHERE_S = (0.03, 0.5)
 FROZEN_AT_ONCE = 6
@@ -93,7 +94,7 @@ class Chaos:
             role: deque(deal(plan, scene.engine, role, self._chance)) for role in ("consumer", "producer")
         }
         self._slots = {"consumer": plan.consumers, "producer": plan.producers}
-        self._limit = Deadline(plan.minutes * 60)
+        self._limit, self._stepped = Deadline(plan.minutes * 60), time.time_ns() // 1000
 
     def run(self) -> None:
         """Do all of it."""
@@ -114,6 +115,10 @@ class Chaos:
         )
 
     def _step(self) -> None:
+        began, self._stepped = self._stepped, time.time_ns() // 1000
+        if self._stepped - began > STILL_US:
+            # The machine has other things to do, and the workers do not get their turns either.
+            self.done.block(began)
         self._look()
         for life in list(self._lives.values()):
             if life.is_frozen and life.held:
@@ -196,22 +201,16 @@ class Chaos:
 
     def _note_stop(self, life: Life, at: int, is_inside: bool) -> None:
         life.is_frozen, life.is_inside = True, is_inside
-        # Chance may have stopped another thread of it where it holds the lock.
-        if is_inside or holds_write_lock(life.pid):
-            life.blocks_since = at
         if is_inside:
-            life.due = Deadline(self._chance.uniform(*INSIDE_S))
+            life.blocks_since, life.due = at, Deadline(self._chance.uniform(*INSIDE_S))
             return
         life.held = dict(self._eyes.rows(HELD_BY.format(life.order.name)))
-        if not life.held:
-            life.due = Deadline(0)
-        elif life.blocks_since:
-            # Nobody can overtake it.
-            life.due = Deadline(self._chance.uniform(*INSIDE_S))
-        else:
-            life.due = Deadline(OVERTAKEN_WITHIN * self._scene.lease)
+        life.due = Deadline(OVERTAKEN_WITHIN * self._scene.lease if life.held else 0.0)
 
     def _see_overtaken(self, life: Life) -> None:
+        if not life.blocks_since and holds_write_lock(life.pid):
+            # Chance stopped another thread of it there, and nobody can overtake it.
+            life.blocks_since, life.due = self._stepped, Deadline(self._chance.uniform(*INSIDE_S))
         ids = ", ".join(map(str, life.held))
         now = self._eyes.rows(f"SELECT id, attempt FROM persistentq_jobs WHERE id IN ({ids})")
         if any(attempt > life.held[job] for job, attempt in now):
@@ -239,7 +238,8 @@ class Chaos:
         elif life.is_free:
             life.due = Deadline(FREE_S)
             if self._fates[life.order.role]:
-                self._dismiss(life)
+                # Some are to be struck where lost jobs are taken back: there must be such.
+                self._kill(life)
         elif armed is None or (armed.act is Act.KILL and not armed.place.startswith("drain")):
             self._kill(life)
         else:

@@ -94,11 +94,11 @@ class Evidence:
         return sum(what == "job lost" for what, *_ in self.told)
 
     def latest_return(self) -> float:
-        """Return how many seconds after the end of its lease the last of the lost jobs was taken back."""
-        late = [
-            one.at_us - one.lease_was for one in self.changes if one.was == "processing" and one.lease_was
-        ]
-        return max(0.0, max(late, default=0) / 1e6)
+        """Return how many seconds after its lease the last lost job was taken back, but for those when nobody could."""
+        lost = (
+            (one.lease_was, one.at_us) for one in self.changes if one.was == "processing" and one.lease_was
+        )
+        return max((self.done.free_time(lease, at) for lease, at in lost if at > lease), default=0) / 1e6
 
     def of_task(self, *names: str) -> list[Row]:
         return [row for row in self.rows if row.task in names]

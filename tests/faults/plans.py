@@ -35,6 +35,7 @@ class Plan(NamedTuple):
         storms: How often somebody else keeps everybody from writing.
         fills: How often the disk is full (SQLite).
         terminations: How many sessions an administrator ends (PostgreSQL).
+        disk_mib: The size of the disk that is full now and then.
         supervisors: How often a supervisord is killed and started again.
     """
 
@@ -53,6 +54,7 @@ class Plan(NamedTuple):
     fills: int = 0
     terminations: int = 0
     supervisors: int = 0
+    disk_mib: int = 48
 
 
 PLANS = {
@@ -88,6 +90,7 @@ PLANS = {
         fills=200,
         terminations=300,
         supervisors=10,
+        disk_mib=512,
     ),
 }
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from random import Random
-from threading import Event, Thread
+from threading import Thread
 
 from persistentq.clock import Deadline
 from tests.faults.done import Done
@@ -19,8 +19,6 @@ from tests.faults.scene import Scene
 
 SPACING_S = (0.5, 2.0)
 STORM_S, FULL_S = (0.3, 1.0), (0.3, 1.0)
-DISK_MIB = 48
-LOOK_S, STILL_US = 0.05, 200_000
 MIB = 1024 * 1024
 END_ONE = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
@@ -103,34 +101,6 @@ class Weather:
             other.rows(END_ONE)
 
 
-class Stillness:
-    """Notes when the disk or the machine stood still, by writing to the disk again and again; use it as a context."""
-
-    def __init__(self, scene: Scene, done: Done) -> None:
-        self._path, self._done = scene.disk / "still", done
-        self._over = Event()
-        self._thread = Thread(target=self._watch)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        self._path.unlink(missing_ok=True)
-
-    def _watch(self) -> None:
-        while not self._over.is_set():
-            began = time.time_ns() // 1000
-            # A disk that is full on purpose stands still, too.
-            with suppress(OSError), self._path.open("wb", buffering=0) as file:
-                file.write(b".")
-                os.fsync(file.fileno())
-            self._over.wait(LOOK_S)
-            if time.time_ns() // 1000 - began > STILL_US:
-                self._done.block(began)
-
-
 def fill(file: int, size: int) -> None:
     try:
         while os.write(file, b"\0" * size) == size:
@@ -155,7 +125,7 @@ def disk(scene: Scene, plan: Plan) -> Iterator[None]:
     if not (plan.fills and scene.is_local):
         yield
         return
-    options = f"size={DISK_MIB}m,mode=0700"
+    options = f"size={plan.disk_mib}m,mode=0700"
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(scene.disk)],
         capture_output=True,
