@@ -51,7 +51,7 @@ OPS_HELP = """\
 usage: persistentq ops
 
 Serves the dashboard on http://localhost:8501, for this machine only, until Ctrl-C.
-STREAMLIT_SERVER_PORT=8502 in the environment chooses another port.
+STREAMLIT_SERVER_PORT=8502 in the environment chooses another port; other addresses need OPS_PASSWORD.
 """
 
 
