@@ -160,9 +160,9 @@ def start_dashboard(supervised: System) -> None:
         if program.state != "RUNNING":
             return False
         with suppress(OSError):
-            # No proxy of the environment stands between this machine and itself.
+            # No proxy of the environment stands between this machine and itself; and this path needs no password.
             opener = build_opener(ProxyHandler({}))
-            with opener.open(f"http://127.0.0.1:{dashboard_port()}/_stcore/health", timeout=5) as reply:
+            with opener.open(f"http://127.0.0.1:{dashboard_port()}/healthz", timeout=5) as reply:
                 return bool(reply.status == HTTPStatus.OK)
         return False
 
