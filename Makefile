@@ -60,9 +60,10 @@ fix: setup ## repair format and what else can be repaired without a person
 	@$(VENV)/ruff format .
 	@$(VENV)/codespell --write-changes
 
-docs: setup ## write docs/reference/ and the keys of docs/manager.md anew from the code
+docs: setup ## write docs/reference/, docs/commands/ and the keys of docs/manager.md anew from the code
 	@$(VENV)/python scripts/reference.py
 	@$(VENV)/python -m scripts.keys
+	@$(VENV)/python -m scripts.commands
 
 screenshots: setup ## make the pictures of docs/screenshots anew; needs chromium and tmux, and some minutes
 	@$(VENV)/python docs/screenshots/dashboard_shot.py

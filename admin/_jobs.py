@@ -15,9 +15,9 @@ from persistentq.query import All
 from persistentq.selection import selected
 
 from ._completers import consumer_names, task_names
+from ._fields import Fields, fields_table, read_fields, records_of
 from ._operator import operating
 from ._options import Headers, JobOutput, QueueName, Statuses
-from ._records import job_record
 from ._render import Listing, print_listing, to_json
 from ._screen import cell, new_table, status_text
 from ._selection import Where
@@ -69,6 +69,7 @@ def list_jobs(  # noqa: PLR0913 - one for each option of the command
     where: Where = None,
     limit: Limit = 100,
     after: After = None,
+    fields: Fields = None,
     output: JobOutput = None,
     no_headers: Headers = False,
 ) -> None:
@@ -76,14 +77,16 @@ def list_jobs(  # noqa: PLR0913 - one for each option of the command
     filters: dict[str, Any] = {"status": status or None, "queue": queue, "task": task, "consumer": consumer}
     if where is not None:
         filters["where"] = where
+    names = read_fields(fields, output)
     with operating() as operator:
         page = _read(operator, filters, limit, after)
         if not page.items and page.next is None:
             _tell_why_empty(operator.queue, filters, after)
+    records = records_of(page.items, names)
     print_listing(
         Listing(
-            records=[job_record(job) for job in page],
-            table=lambda: _jobs_table(page.items),
+            records=records,
+            table=lambda: _jobs_table(page.items) if fields is None else fields_table(records, names),
             cursor=page.next,
         ),
         output,

@@ -71,10 +71,11 @@ def _print_lines(records: Sequence[Record], output: JobFormat, *, headers: bool)
 
 def tsv_line(values: Sequence[Any]) -> str:
     r"""Return one line of TSV; backslash, tab and line end become `\\`, `\t` and `\n`, other controls likewise."""
-    return "\t".join(escaped(_cell(value)) for value in values) + "\n"
+    return "\t".join(escaped(plain(value)) for value in values) + "\n"
 
 
-def _cell(value: Any) -> str:
+def plain(value: Any) -> str:
+    """Return a value as text: a text as it is, None as nothing, all else as JSON."""
     if value is None:
         return ""
     return value if isinstance(value, str) else to_json(value)

@@ -352,3 +352,26 @@ def test_a_query_that_no_index_knows_says_how_far_it_looked(
     assert err.startswith("hint: no index knows all of this: 3 jobs were looked at, and there are more\n")
     cursor = err.split("--after ")[1].split()[0]
     assert listed("--where", "args.path:/files/done", "--after", cursor) == [six["done"]]
+
+
+def test_only_the_fields_that_are_named(store: PersistentQInterface) -> None:
+    store.enqueue("mail.send", {"to": "a"}, priority=3)
+    assert (
+        run("list-jobs", "--fields", "priority, args,id,id").out == 'priority\targs\tid\n3\t{"to": "a"}\t1\n'
+    )
+    assert json.loads(run("list-jobs", "--fields", "task", "-o", "json").out)["items"] == [
+        {"task": "mail.send"}
+    ]
+    table = run("list-jobs", "--fields", "task,args", "-o", "table").out
+    assert [line.split() for line in table.splitlines() if "mail" in line] == [
+        ["mail.send", '{"to":', '"a"}']
+    ]
+
+
+def test_a_field_that_no_job_has(store: PersistentQInterface) -> None:
+    code, out, err = run("list-jobs", "--fields", "id,priorty")
+    assert (code, out) == (2, "")
+    assert err.startswith(
+        "error: a job has no field 'priorty'\nhint: did you mean 'priority'? there are id, status, "
+    )
+    assert run("list-jobs", "--fields", "id", "-o", "ids").code == 2
