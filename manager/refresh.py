@@ -28,7 +28,7 @@ from .snapshot import Counts, Place, Request, Snapshot
 from .state import Move
 
 INTERVAL, LONGEST_INTERVAL = timedelta(seconds=0.25), timedelta(seconds=30)
-SHARE = 20
+SHARE = 40
 """One part in so many of its time the reader may spend reading, so that a big database is not kept busy by it."""
 
 LOCK_TIMEOUT = timedelta(seconds=1)
