@@ -10,14 +10,13 @@ from persistentq import Act
 from persistentq.acts import MARKED_FAILED
 from persistentq.checks import check_consumer
 from persistentq.command_line import Refused
+from persistentq.operations import Operator
 from persistentq.operations.acting import MOST
 
-from ._completers import consumer_names
-from ._ids import read_id
-from ._operator import act_on, operating, tell, warn_of_consumer
-from ._options import JobId, JobIds, Report, Yes
+from ._completers import jobs_and_consumers
+from ._operator import act_on, warn_of_consumer
+from ._options import JobIds, Report, Yes
 from ._selection import DryRun, Every, Expect, Limit, Selection, Where, Why
-from ._terminal import say
 
 Reason = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="Kept as the job's error, and in the journal.")
@@ -76,40 +75,40 @@ def mark_failed(  # noqa: PLR0913 - one option each
     return act_on(Act("mark-failed", error=reason), jobs or [], selection, output)
 
 
-ConsumerName = Annotated[
-    str | None,
+JobsAndConsumer = Annotated[
+    list[str] | None,
     typer.Argument(
-        metavar="CONSUMER",
-        help="The consumer's id, as `consumers` lists it.",
-        autocompletion=consumer_names,
+        metavar="JOB... CONSUMER",
+        help="Ids of jobs; then the consumer's id, as `consumers` lists it.",
+        autocompletion=jobs_and_consumers,
         show_default=False,
     ),
 ]
 Anyone = Annotated[bool, typer.Option("--anyone", help="Instead of a consumer: end the reservation.")]
 
 
-def assign_job(
-    job: JobId,
-    consumer: ConsumerName = None,
+def assign_job(  # noqa: PLR0913 - one option each
+    words: JobsAndConsumer = None,
     *,
     anyone: Anyone = False,
+    where: Where = None,
+    every: Every = False,
+    limit: Limit = MOST,
+    dry_run: DryRun = False,
     yes: Yes = False,
+    expect: Expect = None,
     reason: Why = "",
     output: Report = "text",
 ) -> int:
-    """Reserve a job for one consumer. One that is processing is taken from the consumer that has it."""
-    job_id = read_id(job)
-    if (consumer is None) is not anyone:
-        raise Refused(
-            "assign-job needs a consumer or --anyone, one of the two", "`consumers` lists their ids"
-        )
-    with operating() as operator:
-        operator.may("assign")
-        operator.queue.get_job(job_id)
-        if consumer is not None and not warn_of_consumer(
-            operator.queue, check_consumer(consumer), output, yes=yes
-        ):
-            say("nothing was changed")
-            return Refused.exit_code
-        result = operator.act(Act("assign", consumer=consumer), [job_id], reason=reason)
-        return tell(operator.queue, result, output, named=True)
+    """Reserve jobs for one consumer. One that is processing is taken from the consumer that has it."""
+    selection = Selection(where, every, limit, dry_run, yes, expect, reason)
+    ids, consumer = list(words or []), None
+    if not anyone:
+        if len(ids) < 1 + selection.is_empty:
+            raise Refused("assign-job needs jobs, and a consumer or --anyone", "`consumers` lists their ids")
+        consumer = check_consumer(ids.pop())
+
+    def may_go_on(operator: Operator) -> bool:
+        return consumer is None or warn_of_consumer(operator.queue, consumer, output, yes=yes)
+
+    return act_on(Act("assign", consumer=consumer), ids, selection, output, agrees=may_go_on)

@@ -50,6 +50,11 @@ def consumer_names(incomplete: str) -> list[Offer]:
     return _beginning(incomplete, _consumers)
 
 
+def jobs_and_consumers(incomplete: str) -> list[Offer]:
+    """Offer both: either may come next."""
+    return job_ids(incomplete) + consumer_names(incomplete)
+
+
 def schedule_names(incomplete: str) -> list[Offer]:
     """Offer the schedules."""
     return _beginning(incomplete, _schedules)

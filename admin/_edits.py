@@ -133,4 +133,4 @@ def edit_arguments(  # noqa: PLR0913 - one option each
     """
     act = Act("edit-arguments", arguments=read_pairs("--set", values or []), without=tuple(drop or ()))
     selection = Selection(where, every, limit, dry_run, yes, expect, reason)
-    return act_on(act, jobs or [], selection, output, None if app is None else load_app(app))
+    return act_on(act, jobs or [], selection, output, tasks=None if app is None else load_app(app))

@@ -62,12 +62,19 @@ def allow(verb: str) -> None:
 
 
 def act_on(
-    act: Act, words: Sequence[str], selection: Selection, output: ReportFormat, tasks: Tasks | None = None
+    act: Act,
+    words: Sequence[str],
+    selection: Selection,
+    output: ReportFormat,
+    *,
+    tasks: Tasks | None = None,
+    agrees: Callable[[Operator], bool] | None = None,
 ) -> int:
     """Do it to the jobs that are named or selected; return the exit code.
 
     Args:
         tasks: Those whose jobs they are, which must take what the act leaves them as arguments.
+        agrees: Asks what this act alone has to ask, if there is a job that it would change.
     """
     if selection.is_empty and not words:
         raise Refused("no job is named", "give ids, - for those on standard input, --where or --all")
@@ -86,6 +93,9 @@ def act_on(
             check_edit(operator.queue, seen, tasks)
         if selection.dry_run:
             return tell_preview(seen, output)
+        if agrees is not None and seen.fitting and not agrees(operator):
+            say("nothing was changed")
+            return Refused.exit_code
         if not selection.is_empty and not _agreed(seen, selection, output):
             return Refused.exit_code
         result = apply(operator, seen, selection)

@@ -303,12 +303,9 @@ _MANNERS: Mapping[str, _Manner] = {
 
 def _act_words(deed: Deed, act: Act) -> tuple[str, ...]:
     if act.verb == "assign":
-        if len(deed.ids) != 1:
-            return ()
-        return "assign-job", str(deed.ids[0]), act.consumer or "--anyone"
+        return "assign-job", *_meant(deed), act.consumer or "--anyone"
     if act.verb == "delete":
-        named = " OR ".join(f"id:{job_id}" for job_id in deed.ids)
-        return "delete-db-jobs", "--where", deed.where or named or "id>=1"
+        return "delete-db-jobs", *_meant(deed)
     options: tuple[str, ...] = ()
     match act.verb:
         case "reschedule":

@@ -126,15 +126,11 @@ def _is_settled(action: Action, number: int, typed: str, wish: Wish) -> bool:
 def _words(seen: Preview, every: str | None) -> list[str]:
     """Return what is typed for the same behind the admin program's name, in capitals what is not known yet."""
     verb, ids = seen.act.verb, [str(job_id) for job_id in seen.ids]
-    asked = seen.query if every is not None else " OR ".join(f"id:{job_id}" for job_id in ids)
-    where = ["--where", asked] if asked else []
-    match verb:
-        case "assign":
-            # The command line assigns one at a time.
-            return ["assign-job", ids[0] if len(ids) == 1 else "JOB", "CONSUMER"]
-        case "delete":
-            return ["delete-db-jobs", *where]
-    which = ids if every is None else where or ["--all"]
+    which = ids if every is None else ["--where", seen.query] if seen.query else ["--all"]
+    if verb == "delete":
+        return ["delete-db-jobs", *which]
+    if verb == "assign":
+        return ["assign-job", *which, "CONSUMER"]
     more = {"reschedule": ["--at", "TIME"], "edit-arguments": ["--set", "NAME=VALUE"]}
     if verb == "set-priority":
         return [verb, *which, "PRIORITY"] if every is None else [verb, "PRIORITY", *which]

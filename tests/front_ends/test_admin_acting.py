@@ -134,6 +134,21 @@ def test_assign_reserves_for_a_known_consumer(store: PersistentQInterface) -> No
     assert [job.id for job in store.dequeue("consumer_00")] == [job_id]
 
 
+def test_assign_takes_what_every_act_takes(store: PersistentQInterface) -> None:
+    store.heartbeat("c1", host="box", pid=1, queues=["default"])
+    jobs = [store.enqueue("x" if n else "y").id for n in range(4)]
+    assert run("assign-job", jobs[0], jobs[1], "c1").out.count("reserved for c1") == 2
+    assert (
+        run("assign-job", "--where", "task:x", "c1", "--dry-run").out == "assign would change 3 of 3 jobs\n"
+    )
+    assert run("assign-job", "-", "--anyone", given=f"{jobs[0]}\n{jobs[1]}\n").code == 0
+    assert run("assign-job", "c1", "--where", "task:x", "--yes", "--expect", "3").code == 0
+    assert [store.get_job(one).reserved_for for one in jobs] == [None, "c1", "c1", "c1"]
+    assert run("assign-job", "--all", "--anyone", "--yes").code == 0
+    assert {job.reserved_for for job in store.list_jobs()} == {None}
+    assert run("assign-job", "--where", "task:x").code == 2
+
+
 def test_assign_takes_a_processing_job_from_its_consumer(store: PersistentQInterface) -> None:
     store.heartbeat("consumer_01", host="box", pid=1, queues=["default"])
     store.enqueue("x")

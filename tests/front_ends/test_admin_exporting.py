@@ -79,7 +79,9 @@ def test_a_file_that_is_there_stays(store: PersistentQInterface) -> None:
     code, out, err = run("export", "queue.db", "--all", "--force")
     assert (code, out) == (2, "")
     assert "the queue's own" in err
-    assert run("export", "no/such/folder/jobs", "--all").code == 1
+    code, out, err = run("export", "no/such/folder/jobs", "--all")
+    assert (code, out) == (2, "")
+    assert err == "error: file 'no/such/folder/jobs' is in a folder that is not there; make it first\n"
 
 
 def test_nothing_that_matches_is_no_error(store: PersistentQInterface) -> None:

@@ -414,7 +414,7 @@ def test_a_dashboard_that_others_could_reach(tmp_path: Path, monkeypatch: pytest
     assert check_dashboard(ROOT).grade is Grade.OK
     assert check_dashboard(tmp_path).grade is Grade.WARN
     monkeypatch.setenv("STREAMLIT_SERVER_ADDRESS", "192.0.2.7")
-    assert "it would listen on 192.0.2.7" in check_dashboard(ROOT).found
+    assert "it listens on 192.0.2.7, and does not start without OPS_PASSWORD" in check_dashboard(ROOT).found
 
 
 @pytest.mark.skipif(
