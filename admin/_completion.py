@@ -21,7 +21,7 @@ from persistentq.operations import safe
 LINE = "_PERSISTENTQ_LINE"
 """The variable in which a script gives the line up to the cursor."""
 
-LONGEST_S = 2.0
+LONGEST_S = 5.0
 """Whoever presses the tab key waits: a database that cannot be reached must not hold them up."""
 
 _BASH = r"""
