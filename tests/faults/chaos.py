@@ -234,12 +234,14 @@ class Chaos:
             self._end_stop(life)
         elif life.leaves:
             self.done.surprises.append(f"{life.order.name} ({life.pid}) did not stop within {LEAVE_S:g} s")
+            # It writes down where its threads are.
+            self._send(life, signal.SIGUSR1)
+            Deadline(1).pause(0.2)
             self._kill(life)
         elif life.is_free:
             life.due = Deadline(FREE_S)
             if self._fates[life.order.role]:
-                # Some are to be struck where lost jobs are taken back: there must be such.
-                self._kill(life)
+                self._dismiss(life)
         elif armed is None or (armed.act is Act.KILL and not armed.place.startswith("drain")):
             self._kill(life)
         else:

@@ -113,7 +113,7 @@ def _new_job(key: str, chance: Random) -> NewJob:
     if chance.random() < 0.05:
         args["filler"] = LARGE
     return NewJob(
-        chance.choice(("plain", "exact")),
+        chance.choices(("plain", "exact", "clumsy"), (48, 48, 4))[0],
         args,
         priority=chance.choice((0, 0, 0, 1)),
         delay=timedelta(seconds=0.3) if chance.random() < 0.15 else None,
@@ -171,6 +171,14 @@ def make_tasks(ledger: Ledger) -> Tasks:
                 text("INSERT INTO faults_effects (job_id, attempt) VALUES (:id, :attempt)"), values
             )
             ledger.note("worked", context.job.id, context.job.attempt)
+
+    @tasks.task("clumsy")
+    def clumsy(context: JobContext, seconds: float, filler: str = "") -> None:
+        begin(context, seconds)
+        if context.job.attempt == 1:
+            ledger.note("poisoned", "once")
+            die("exit")
+        ledger.note("worked", context.job.id, context.job.attempt)
 
     @tasks.task("bad")
     def bad(context: JobContext, seconds: float) -> None:

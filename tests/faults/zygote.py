@@ -7,6 +7,7 @@ line on standard input is an Order, each line on standard output tells of a birt
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import json
 import logging
 import os
@@ -55,6 +56,7 @@ def main() -> None:
     os.chdir(scene.folder)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     logging.getLogger("persistentq").addHandler(logging.NullHandler())
+    faulthandler.register(signal.SIGUSR1)
     # So that even a short run has many.
     sqlite.CHECKPOINT_AT = CHECKPOINT_AT
     with opened(scene) as first:
