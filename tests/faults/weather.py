@@ -81,7 +81,8 @@ class Weather:
 
     def _storm(self) -> None:
         """Keep everybody from writing for a while."""
-        lock = "LOCK TABLE persistentq_jobs IN ACCESS EXCLUSIVE MODE"
+        # Who only reads goes on: else nobody would wake those who are frozen, for whom this waits.
+        lock = "LOCK TABLE persistentq_jobs IN EXCLUSIVE MODE"
         with outside(self._scene, writes=True) as other:
             other.run("BEGIN IMMEDIATE" if self._scene.is_local else f"BEGIN; {lock}")
             pause(self._chance.uniform(*STORM_S))
