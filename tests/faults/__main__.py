@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from secrets import randbelow
 from typing import NamedTuple
 
+from persistentq.program import INTERRUPTED
 from tests.conftest import new_database, own_server
 from tests.faults.chaos import Chaos
 from tests.faults.checking import Evidence, check
@@ -50,6 +52,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--write", action="store_true", help="write the figures into docs/reliability.md")
     given = parser.parse_args(argv)
+    # Whoever stops a run wants no workers, folders and mounts of it left.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))
     code = 0
     for engine in ENGINES if given.engine == "all" else (given.engine,):
         seed = randbelow(10**6) if given.seed is None else given.seed
