@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from persistentq import ConsumerInfo, JobStatus, open_queue
 from persistentq.operations import ago
 from persistentq.operations.rates import rates
+from persistentq.operations.times import read_span
 
 from ._insight import Window
 from ._options import Headers, ListFormat, Output
@@ -17,7 +18,6 @@ from ._records import Record, consumer_record, consumer_state
 from ._render import Listing, print_listing
 from ._screen import STATE_STYLES, STYLES, cell, new_table
 from ._terminal import hint
-from ._times import read_span
 
 if TYPE_CHECKING:
     from rich.table import Table

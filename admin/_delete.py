@@ -15,6 +15,7 @@ from persistentq.operations import ACTIONS, GLYPHS, ActResult, FilesToDelete, Pr
 from persistentq.operations import delete_job_files as delete_files
 from persistentq.operations.acting import MOST
 from persistentq.selection import selected
+from persistentq.text import counted
 
 from ._ids import read_ids
 from ._operator import PARTLY_DONE, apply, operating, tell, tell_preview
@@ -69,7 +70,7 @@ def delete_db_jobs(  # noqa: PLR0913 - one option each
         if may_talk(output):
             _say_counts(seen, operator.queue.location)
         total = seen.fitting
-        if total and not confirmed(f"Delete {_many(total, 'job')}?", yes=yes, count=total):
+        if total and not confirmed(f"Delete {counted(total, 'job')}?", yes=yes, count=total):
             return _nothing()
         result = apply(operator, seen, Selection(reason=reason, expect=expect))
         if words:
@@ -78,9 +79,9 @@ def delete_db_jobs(  # noqa: PLR0913 - one option each
 
 
 def _tell_deleted(result: ActResult, output: ReportFormat) -> int:
-    _report({"deleted": len(result.done)}, f"deleted {_many(len(result.done), 'job')}", output)
+    _report({"deleted": len(result.done)}, f"deleted {counted(len(result.done), 'job')}", output)
     if result.error is not None:
-        say(f"error: {_many(result.failed, 'job')} were not reached: {result.error.summary}")
+        say(f"error: {counted(result.failed, 'job')} were not reached: {result.error.summary}")
         return PARTLY_DONE
     if result.done and output == "text" and sys.stderr.isatty():
         hint(f"`undo {result.entry}` brings them back")
@@ -103,7 +104,7 @@ def delete_job_files(directory: Directory, *, yes: Yes = False, output: Report =
         if may_talk(output):
             say(f"job files in and below {directory.resolve()}: {count:,}, {size}")
             _say_kept(found)
-        if count and not confirmed(f"Delete {_many(count, 'file')}, {size}?", yes=yes, count=count):
+        if count and not confirmed(f"Delete {counted(count, 'file')}, {size}?", yes=yes, count=count):
             return _nothing()
         gone = delete_files(operator.queue, directory, found) if count else found
         if gone.paths and count:
@@ -120,7 +121,7 @@ def delete_job_files(directory: Directory, *, yes: Yes = False, output: Report =
         "fresh": gone.fresh,
         "refused": len(gone.refused),
     }
-    _report(record, f"deleted {_many(len(gone.paths), 'file')}, {_size(gone.total_bytes)}", output)
+    _report(record, f"deleted {counted(len(gone.paths), 'file')}, {_size(gone.total_bytes)}", output)
     for path, reason in gone.refused:
         say(f"error: {path} was not deleted: {reason}")
     return 0 if not gone.refused else PARTLY_DONE if gone.paths else PersistentQError.exit_code
@@ -128,10 +129,10 @@ def delete_job_files(directory: Directory, *, yes: Yes = False, output: Report =
 
 def _say_kept(found: FilesToDelete) -> None:
     if found.in_use:
-        say(f"  and {_many(found.in_use, 'file')} kept: an unfinished job names them")
+        say(f"  and {counted(found.in_use, 'file')} kept: an unfinished job names them")
     if found.fresh:
         say(
-            f"  and {_many(found.fresh, 'file')} kept: younger than a minute, a job for them may be on its way"
+            f"  and {counted(found.fresh, 'file')} kept: younger than a minute, a job for them may be on its way"
         )
 
 
@@ -145,10 +146,6 @@ def _report(record: Mapping[str, int], sentence: str, output: ReportFormat) -> N
         print_json({"schema": SCHEMA, **record})
     else:
         sys.stdout.write(f"{sentence}\n")
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + "s" * (count != 1)
 
 
 def _size(number_of_bytes: int) -> str:

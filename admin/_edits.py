@@ -11,11 +11,11 @@ from persistentq import Act, clock
 from persistentq.app import load_app
 from persistentq.command_line import Refused
 from persistentq.operations.acting import MOST
+from persistentq.operations.times import read_span, read_time
 
 from ._operator import act_on
 from ._options import App, JobIds, Report, Yes
 from ._selection import DryRun, Every, Expect, Limit, Selection, Where, Why
-from ._times import read_span, read_time
 from ._values import read_pairs
 
 At = Annotated[

@@ -15,6 +15,7 @@ from persistentq.command_line import Refused
 from persistentq.operations import safe
 from persistentq.operations.formats import Format, format_of
 from persistentq.operations.importing import ImportPreview, ImportResult
+from persistentq.text import counted
 
 from ._operator import PARTLY_DONE, operating, progress
 from ._options import Report, ReportFormat
@@ -98,7 +99,7 @@ def export(  # noqa: PLR0913 - one option each
     if output == "json":
         print_json({"schema": SCHEMA, "file": str(file), "format": str(chosen_form), "exported": number})
     else:
-        sys.stdout.write(f"exported {_jobs(number)} to {safe(file)}\n")
+        sys.stdout.write(f"exported {counted(number, 'job')} to {safe(file)}\n")
 
 
 def import_(  # noqa: PLR0913 - one option each
@@ -121,13 +122,16 @@ def import_(  # noqa: PLR0913 - one option each
         if dry_run:
             left = seen.count - seen.begun
             _tell(
-                seen, {"would_enqueue": left}, f"import would enqueue {_jobs(left)} from {safe(file)}", output
+                seen,
+                {"would_enqueue": left},
+                f"import would enqueue {counted(left, 'job')} from {safe(file)}",
+                output,
             )
             return 0
         with progress(seen.count, "imported ") as show:
             result = operator.import_jobs(seen, reason=reason, on_progress=show)
     record = {"entry": result.entry, "enqueued": result.enqueued, "existing": result.existing}
-    _tell(seen, record, f"imported {_jobs(result.enqueued)} from {safe(file)}", output)
+    _tell(seen, record, f"imported {counted(result.enqueued, 'job')} from {safe(file)}", output)
     return _tell_result(result, output)
 
 
@@ -155,7 +159,7 @@ def _tell_result(result: ImportResult, output: ReportFormat) -> int:
             hint(f"`undo {result.entry}` takes it back while it is safe")
     if result.error is None:
         return 0
-    summary = f"{_jobs(result.failed)} were not reached: {result.error.summary}"
+    summary = f"{counted(result.failed, 'job')} were not reached: {result.error.summary}"
     remedy = "import the same file again: it goes on where it stopped"
     if output == "json":
         say(to_json({"error": summary, "code": PARTLY_DONE, "hint": remedy}))
@@ -181,7 +185,3 @@ def _problem_lines(lines: list[str], bad: int) -> Iterator[str]:
     yield from (f"error: {line}" for line in lines)
     if bad > len(lines):
         yield f"error: and {bad - len(lines):,} more lines"
-
-
-def _jobs(number: int) -> str:
-    return f"{number:,} {'job' if number == 1 else 'jobs'}"

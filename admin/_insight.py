@@ -19,6 +19,7 @@ from persistentq.operations.doctor import doctor as examine
 from persistentq.operations.doctor import worst
 from persistentq.operations.mishaps import FailureGroup
 from persistentq.operations.surroundings import Surroundings
+from persistentq.operations.times import read_span
 from persistentq.operations.why import Fact
 
 from ._ids import read_id
@@ -28,7 +29,6 @@ from ._records import Record, timestamp
 from ._render import SCHEMA, Listing, print_json, print_listing
 from ._screen import ALERT_STYLES, cell, new_table, print_rich
 from ._terminal import hint
-from ._times import read_span
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -18,6 +18,7 @@ from persistentq.connect import open_copies
 from persistentq.copies_interface import DRAIN, JOBS, Moved, OnStage, Restored, Stage, say_nothing
 from persistentq.operations import safe
 from persistentq.operations.moving import Caretaker
+from persistentq.text import counted
 
 from ._operator import READONLY
 from ._options import Report, ReportFormat, Yes
@@ -189,8 +190,7 @@ def _nothing() -> int:
 
 
 def _jobs(rows: Mapping[str, int]) -> str:
-    number = rows.get(JOBS, 0)
-    return f"{number:,} {'job' if number == 1 else 'jobs'}"
+    return counted(rows.get(JOBS, 0), "job")
 
 
 @contextmanager

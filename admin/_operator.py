@@ -21,7 +21,7 @@ from persistentq.command_line import Refused
 from persistentq.operations import ActResult, Operator, Preview, ago, safe
 from persistentq.operations.fitting import check_edit
 from persistentq.tasks import Tasks
-from persistentq.text import GLYPHS
+from persistentq.text import GLYPHS, counted
 
 from ._ids import read_ids
 from ._options import ReportFormat
@@ -107,7 +107,7 @@ def _agreed(seen: Preview, selection: Selection, output: ReportFormat) -> bool:
         say_preview(seen)
     if not seen.fitting:
         return True
-    question = f"{seen.act.verb} {seen.fitting:,} {'job' if seen.fitting == 1 else 'jobs'}?"
+    question = f"{seen.act.verb} {counted(seen.fitting, 'job')}?"
     if confirmed(question, yes=selection.yes, count=seen.fitting):
         return True
     say("nothing was changed")
@@ -156,7 +156,7 @@ def say_preview(seen: Preview) -> None:
         say("no job matches")
         return
     more = " (the newest; repeat it for the rest)" if seen.is_capped else ""
-    say(f"{seen.count:,} {'job' if seen.count == 1 else 'jobs'}{more}")
+    say(f"{counted(seen.count, 'job')}{more}")
     for word, job in (("oldest", seen.oldest), ("newest", seen.newest)):
         if job is not None:
             say(f"  {word} {job.id}, enqueued {job.created_at:%Y-%m-%d %H:%M:%S} UTC")
@@ -201,9 +201,7 @@ def tell(store: PersistentQInterface, result: ActResult, output: ReportFormat, *
         for job_id in result.done:
             sys.stdout.write(f"job {job_id} {_standing(store, job_id)}\n")
     else:
-        sys.stdout.write(
-            f"{result.verb} changed {len(result.done):,} {'job' if len(result.done) == 1 else 'jobs'}\n"
-        )
+        sys.stdout.write(f"{result.verb} changed {counted(len(result.done), 'job')}\n")
         for reason, number in result.reasons.items():
             say(f"  {number:,} skipped: {reason}")
         if result.done:

@@ -13,6 +13,7 @@ from persistentq import JobStatus, QueueInfo, open_queue
 from persistentq.operations import ago
 from persistentq.operations.queues import QueueView
 from persistentq.operations.queues import queues as look_at
+from persistentq.operations.times import read_span
 
 from ._completers import queue_names
 from ._operator import operating
@@ -22,7 +23,6 @@ from ._render import SCHEMA, Listing, print_json, print_listing
 from ._screen import STYLES, cell, new_table
 from ._selection import Why
 from ._terminal import hint
-from ._times import read_span
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from persistentq import clock
 from persistentq.acts import Act
 from persistentq.errors import InvalidArgument
 from persistentq.job import NewJob
-from persistentq.query.fields import FIELDS
+from persistentq.operations.times import read_span, read_when
 
 from . import dialogs, moves
 from .deeds import Deed
@@ -100,25 +97,7 @@ def _assign(words: Sequence[str]) -> Act:
 
 def _reschedule(words: Sequence[str]) -> Act:
     (when,) = words
-    return Act("reschedule", run_at=None if when == "now" else _moment(when))
-
-
-def _moment(text: str) -> datetime:
-    with suppress(InvalidArgument):
-        span = _value("age", "time", text)
-        if isinstance(span, timedelta):
-            return clock.now() + span
-    moment = _value("run", "time", text)
-    if not isinstance(moment, datetime):
-        raise TypeError(f"a time is read as {moment!r}")
-    return moment
-
-
-def _value(field: str, name: str, text: str) -> object:
-    try:
-        return FIELDS[field].read(text)
-    except InvalidArgument as error:
-        raise InvalidArgument(name, text, error.problem) from None
+    return Act("reschedule", run_at=None if when == "now" else read_when("time", when))
 
 
 def _priority(words: Sequence[str]) -> Act:
@@ -150,8 +129,7 @@ def _pause(words: Sequence[str]) -> Move:
     lasting = None
     if rest:
         (text,) = rest
-        span = _value("age", "span", text)
-        lasting = span if isinstance(span, timedelta) else None
+        lasting = read_span("span", text)
     return dialogs.ask(Deed("pause", name=name, lasting=lasting))
 
 
@@ -170,7 +148,7 @@ def _enqueue(words: Sequence[str]) -> Move:
             case "--tag":
                 given["tags"] = (*given.get("tags", ()), text)
             case "--at":
-                given["run_at"] = _moment(text)
+                given["run_at"] = read_when("time", text)
             case _:
                 given["args"][name] = _json(text)
     return dialogs.ask(Deed("enqueue", new=NewJob(task, **given)))

@@ -13,23 +13,13 @@ from typing import NamedTuple
 from persistentq.acts import EDITS, Act
 from persistentq.job import Job, NewJob
 from persistentq.operations import ACTIONS, Action, ActResult, Operator, Preview, safe
+from persistentq.operations.actions import EDIT_ACTIONS
 from persistentq.operations.formats import format_of
 from persistentq.operations.steering import STEPS, scale_consumers, steer
 from persistentq.query.fields import write
+from persistentq.text import counted
 
 from .wording import command, jobs_text
-
-MANY = 100
-"""Acts on more jobs than this are confirmed by their number, as those are that are final."""
-
-EDIT_ACTIONS: Mapping[str, Action] = {
-    action.verb: action
-    for action in (
-        Action("reschedule", "Reschedule", "Let {jobs} become ready at another time"),
-        Action("set-priority", "Set priority", "Change the priority of {jobs}"),
-        Action("edit-arguments", "Edit arguments", "Change arguments of {jobs}"),
-    )
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +74,15 @@ class Deed:
         if self.where is None:
             return self._action.question(self.ids)
         return (
-            self._action.effect.format(jobs="every job that matches" if count is None else _many(count)) + "?"
+            self._action.effect.format(
+                jobs="every job that matches" if count is None else counted(count, "job")
+            )
+            + "?"
         )
 
     def wants_number(self, count: int) -> bool:
-        """Whether the number has to be typed if it is about so many jobs."""
-        return self.act is not None and (count > MANY or (self.is_final and count > 1))
+        """Whether the number has to be typed if it is about so many jobs; for a single one, a key is enough."""
+        return self._action is not None and count > 1 and self._action.wants_number(count)
 
     @property
     def is_final(self) -> bool:
@@ -337,10 +330,6 @@ def _new_words(new: NewJob) -> tuple[str, ...]:
     if new.run_at is not None:
         words += ["--at", new.run_at.isoformat()]
     return tuple(words)
-
-
-def _many(count: int) -> str:
-    return "1 job" if count == 1 else f"{count:,} jobs"
 
 
 VERBS = (*ACTIONS, *EDITS, *_MANNERS)

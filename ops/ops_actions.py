@@ -12,12 +12,12 @@ import ops_dialog
 import ops_live
 import ops_wishes
 from ops_data import Target
-from ops_dialog import jobs_text
 from ops_text import moment_and_day, status_word
 from ops_wishes import Wish
 from persistentq.job import Job, JobStatus
 from persistentq.operations import ACTIONS, Action, Preview, safe
 from persistentq.operations.actions import EDIT_ACTIONS
+from persistentq.text import counted
 
 NOTES = {
     "cancel": "A job that is processing is asked to stop, and becomes cancelled when its attempt ends.",
@@ -87,7 +87,7 @@ def ask(action: Action, seen: Preview, every: str | None) -> None:
     ops_dialog.in_a_terminal(*_words(seen, every))
     if agreed and _is_settled(action, seen.count, typed, wish):
         act = ops_wishes.act_of(action.verb, wish, reason.strip())
-        with st.spinner(f"{action.label}: {jobs_text(seen.count)}"), ops_live.acting() as operator:
+        with st.spinner(f"{action.label}: {counted(seen.count, 'job')}"), ops_live.acting() as operator:
             result = operator.apply(replace(seen, act=act), reason=reason.strip())
         ops_dialog.settle(ops_dialog.told_of(result, action.label))
 

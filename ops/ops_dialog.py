@@ -13,6 +13,7 @@ import ops_states
 from ops_text import plain, some
 from persistentq.errors import PersistentQError
 from persistentq.operations import ActResult, safe
+from persistentq.text import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,11 @@ def told_of(result: ActResult, label: str) -> Told:
     reasons = ", ".join(f"{number:,} {safe(reason, 200)}" for reason, number in result.reasons.items())
     rows = [(job_id, safe(error, 300)) for job_id, error in result.skipped.items()]
     return Told(
-        f"{label} worked for {jobs_text(len(result.done))}: {some(result.done)}" if result.done else "",
-        f"{label} skipped {jobs_text(skipped)}: {reasons}" if skipped else "",
-        f"{label} did not reach {jobs_text(result.failed)}: {result.error.summary}" if result.error else "",
+        f"{label} worked for {counted(len(result.done), 'job')}: {some(result.done)}" if result.done else "",
+        f"{label} skipped {counted(skipped, 'job')}: {reasons}" if skipped else "",
+        f"{label} did not reach {counted(result.failed, 'job')}: {result.error.summary}"
+        if result.error
+        else "",
         pd.DataFrame(rows, columns=["id", "why"]),
         result.entry if result.done else None,
     )
@@ -120,11 +123,6 @@ def _undo(entry: int) -> None:
     except PersistentQError as error:
         told = Told(error=error.summary)
     st.session_state.update(result=told, acts=acts_so_far() + 1)
-
-
-def jobs_text(number: int) -> str:
-    """Return `1 job` or `1,234 jobs`."""
-    return "1 job" if number == 1 else f"{number:,} jobs"
 
 
 def in_a_terminal(*words: str) -> None:

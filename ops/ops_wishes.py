@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
 import streamlit as st
@@ -12,11 +11,10 @@ import streamlit as st
 import ops_data
 import ops_live
 import ops_states
-from persistentq import clock
 from persistentq.acts import MARKED_FAILED, Act
 from persistentq.errors import ConsumerNotFound, InvalidArgument
 from persistentq.operations import Action
-from persistentq.query.fields import FIELDS
+from persistentq.operations.times import read_when
 
 ANYONE = "(anyone)"
 Wish = Mapping[str, Any]
@@ -81,29 +79,13 @@ def act_of(verb: str, wish: Wish, reason: str) -> Act:
         case "mark-failed":
             return Act(verb, error=reason or MARKED_FAILED)
         case "reschedule":
-            return Act(verb, run_at=_moment(wish["when"]))
+            return Act(verb, run_at=read_when("when", wish["when"]) if wish["when"] else None)
         case "set-priority":
             return Act(verb, priority=wish["priority"])
         case "edit-arguments":
             names = tuple(filter(None, map(str.strip, wish["drop"].split(","))))
             return Act(verb, arguments=_arguments(wish["set"]), without=names)
     return Act(verb)
-
-
-def _moment(text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        span = FIELDS["age"].read(text)
-    except InvalidArgument:
-        span = None
-    if isinstance(span, timedelta):
-        return clock.now() + span
-    try:
-        moment = FIELDS["run"].read(text)
-    except InvalidArgument as error:
-        raise InvalidArgument("when", text, error.problem) from None
-    return moment if isinstance(moment, datetime) else None
 
 
 def _arguments(text: str) -> dict[str, Any]:

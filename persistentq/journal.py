@@ -180,12 +180,16 @@ def write_ids(ids: Sequence[int]) -> str:
 
 def read_ids(text: str) -> Iterator[int]:
     """Yield the ids that `write_ids` wrote."""
-    for part in filter(None, text.split(",")):
-        first, _, last = part.partition("-")
-        yield from range(int(first), int(last or first) + 1)
+    for span in _spans(text):
+        yield from span
 
 
 def names_id(text: str, job_id: int) -> bool:
     """Return whether an id is among those that `write_ids` wrote."""
-    spans = (part.partition("-") for part in filter(None, text.split(",")))
-    return any(int(first) <= job_id <= int(last or first) for first, _, last in spans)
+    return any(job_id in span for span in _spans(text))
+
+
+def _spans(text: str) -> Iterator[range]:
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        yield range(int(first), int(last or first) + 1)

@@ -60,6 +60,11 @@ def to_json(value: Any, indent: int | None = None) -> str:
     return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return how many there are of something: `1 job`, `1,234 jobs`."""
+    return f"{number:,} {noun}" + "s" * (number != 1)
+
+
 def ago(span: timedelta) -> str:
     """Return a span in whole units of the largest that fits: `3s`, `12m`, `5h`, `9d`; a negative one as `in 3s`."""
     seconds = round(abs(span).total_seconds())

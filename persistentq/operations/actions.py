@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from persistentq.acts import works_on
 from persistentq.job import JobStatus
+from persistentq.text import counted
 
 MANY = 100
 """Acts on more jobs than this are confirmed by typing their number, as those are that are final."""
@@ -30,7 +31,7 @@ class Action(NamedTuple):
     def question(self, job_ids: Iterable[int]) -> str:
         """Return the question that a face asks before it acts on these jobs."""
         ids = list(job_ids)
-        jobs = f"job {ids[0]}" if len(ids) == 1 else f"{len(ids):,} jobs"
+        jobs = f"job {ids[0]}" if len(ids) == 1 else counted(len(ids), "job")
         return self.effect.format(jobs=jobs) + "?"
 
     def wants_number(self, count: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,15 +16,13 @@ from persistentq.copies_interface import (
     Restored,
     say_nothing,
 )
-from persistentq.errors import ReadOnlyMode
-from persistentq.journal import ActNote
-from persistentq.operations.operator import user_and_host
+from persistentq.operations.actor import Actor
 
 if TYPE_CHECKING:
     from persistentq.settings import Settings
 
 
-class Caretaker:
+class Caretaker(Actor):
     """One person, or one program, at one face; what they do is noted in the queue's journal under their name.
 
     Args:
@@ -43,8 +40,8 @@ class Caretaker:
         face: str = "library",
         readonly: bool = False,
     ) -> None:
-        self.copies, self.is_readonly = copies, readonly
-        self._note = ActNote(actor or user_and_host(), face)
+        super().__init__(actor, face, readonly=readonly)
+        self.copies = copies
 
     @classmethod
     def with_settings(
@@ -53,20 +50,11 @@ class Caretaker:
         """Return one as the settings want it; `readonly` adds to what they say."""
         return cls(copies, face=face, readonly=readonly or settings.is_readonly)
 
-    def may(self, verb: str) -> None:
-        """Do nothing if changes are allowed.
-
-        Raises:
-            ReadOnlyMode: they are not.
-        """
-        if self.is_readonly:
-            raise ReadOnlyMode(verb)
-
     def back_up(
         self, path: Path, *, force: bool = False, reason: str = "", on_stage: OnStage = say_nothing
     ) -> Backup:
         """Copy the queue to a file; see and raises as `CopiesInterface.back_up`."""
-        note = None if self.is_readonly else self._noted(reason)
+        note = None if self.is_readonly else self.note(reason)
         return self.copies.back_up(path, note, force=force, on_stage=on_stage)
 
     def plan_restore(self, path: Path, *, force: bool = False) -> Restored:
@@ -82,7 +70,7 @@ class Caretaker:
             ReadOnlyMode: nothing may be changed from here.
         """
         self.may("restore")
-        return self.copies.restore(path, self._noted(reason), force=force, on_stage=on_stage)
+        return self.copies.restore(path, self.note(reason), force=force, on_stage=on_stage)
 
     def plan_move(self, target: str) -> MovePlan:
         """Look what a move would find; raises as `CopiesInterface.move` does."""
@@ -103,7 +91,4 @@ class Caretaker:
             ReadOnlyMode: nothing may be changed from here.
         """
         self.may("graduate")
-        return self.copies.move(target, self._noted(reason), drain=drain, release=release, on_stage=on_stage)
-
-    def _noted(self, reason: str) -> ActNote:
-        return replace(self._note, reason=reason)
+        return self.copies.move(target, self.note(reason), drain=drain, release=release, on_stage=on_stage)

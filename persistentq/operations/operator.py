@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from persistentq.acts import IMPORT, Act
 from persistentq.acts_interface import TRASH_KEPT
-from persistentq.errors import ReadOnlyMode
 from persistentq.interface import PersistentQInterface
 from persistentq.job import Attempt, Job, NewJob, Page, QueueInfo
 from persistentq.job_log import JobLog
-from persistentq.journal import ActNote, JournalPage
+from persistentq.journal import JournalPage
 from persistentq.operations import acting, exporting, importing
 from persistentq.operations.acting import MOST, ActResult, OnProgress, Preview
+from persistentq.operations.actor import Actor
 from persistentq.operations.attention import Alert, attention
 from persistentq.operations.exporting import Chosen
 from persistentq.operations.formats import Format
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from persistentq.settings import Settings
 
 
-class Operator:
+class Operator(Actor):
     """One person, or one program, at one face of a queue.
 
     Args:
@@ -56,9 +54,9 @@ class Operator:
         redaction: Redaction | None = None,
         trash: timedelta = TRASH_KEPT,
     ) -> None:
-        self.queue, self.is_readonly, self.trash = queue, readonly, trash
+        super().__init__(actor, face, readonly=readonly)
+        self.queue, self.trash = queue, trash
         self.redaction = Redaction() if redaction is None else redaction
-        self._note = ActNote(actor or user_and_host(), face)
 
     @classmethod
     def with_settings(
@@ -79,19 +77,6 @@ class Operator:
             redaction=Redaction(settings.redacted),
             trash=settings.trash,
         )
-
-    def may(self, verb: str) -> None:
-        """Do nothing if changes are allowed.
-
-        Raises:
-            ReadOnlyMode: they are not.
-        """
-        if self.is_readonly:
-            raise ReadOnlyMode(verb)
-
-    def note(self, reason: str = "") -> ActNote:
-        """Return who acts, from where and why, as the journal keeps it."""
-        return replace(self._note, reason=reason)
 
     # --- acts
 
@@ -345,12 +330,3 @@ class Operator:
 
 def _as_it_is(job: Job) -> Job:
     return job
-
-
-def user_and_host() -> str:
-    """Return who runs this process and where, as in `ann@mail-1`."""
-    try:
-        user = getuser()
-    except (OSError, KeyError):
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"[:200]

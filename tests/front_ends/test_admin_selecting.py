@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from persistentq import ActBatch, JobStatus, NewJob, PersistentQInterface, PersistentQSQLAlchemy, Schedule
-from persistentq.operations.operator import user_and_host
+from persistentq.operations.actor import user_and_host
 from tests.front_ends.admin_kit import a_store, run
 
 

@@ -9,7 +9,7 @@ import os
 import stat
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from persistentq import (
     JobStatus,
     NewJob,
     PersistentQInterface,
-    PersistentQMemory,
     PersistentQSQLAlchemy,
     ReadOnlyMode,
 )
@@ -38,20 +37,6 @@ from persistentq.query import EVERY_JOB, parse
 from persistentq.redaction import REDACTED
 
 HOSTILE = '\x1b[31m"q"\t,\nline\r\x9b\u202e\\n \\ =1+1 日本\u200b\U0001f600\u2028'
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PersistentQInterface]:
-    made: PersistentQInterface = PersistentQMemory()
-    if request.param == "sqlite":
-        made = PersistentQSQLAlchemy(f"sqlite:///{tmp_path}/queue.db")
-    with made:
-        yield made
-
-
-@pytest.fixture
-def operator(queue: PersistentQInterface) -> Operator:
-    return Operator(queue, actor="ann", face="cli")
 
 
 def every_kind(queue: PersistentQInterface) -> list[Job]:

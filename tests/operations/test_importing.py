@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from persistentq import (
     NewJob,
     PersistentQInterface,
     PersistentQMemory,
-    PersistentQSQLAlchemy,
     ReadOnlyMode,
     StorageUnavailable,
 )
@@ -27,20 +25,6 @@ from persistentq.operations.formats import Format
 from persistentq.operations.importing import FIELDS, TOLD_PROBLEMS
 from persistentq.operations.records import COLUMNS
 from tests.operations.test_exporting import every_kind
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PersistentQInterface]:
-    made: PersistentQInterface = PersistentQMemory()
-    if request.param == "sqlite":
-        made = PersistentQSQLAlchemy(f"sqlite:///{tmp_path}/queue.db")
-    with made:
-        yield made
-
-
-@pytest.fixture
-def operator(queue: PersistentQInterface) -> Operator:
-    return Operator(queue, actor="ann", face="cli")
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,6 @@ from persistentq import (
     NewJob,
     NothingToUndo,
     PersistentQInterface,
-    PersistentQMemory,
-    PersistentQSQLAlchemy,
     ReadOnlyMode,
     Schedule,
     StorageUnavailable,
@@ -26,23 +24,10 @@ from persistentq import (
 )
 from persistentq.acts import MAX_BATCH
 from persistentq.operations.acting import FIRST_BATCH
-from persistentq.operations.operator import Operator, user_and_host
+from persistentq.operations.actor import user_and_host
+from persistentq.operations.operator import Operator
 from persistentq.query import parse
 from persistentq.redaction import REDACTED, Redaction
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PersistentQInterface]:
-    made: PersistentQInterface = PersistentQMemory()
-    if request.param == "sqlite":
-        made = PersistentQSQLAlchemy(f"sqlite:///{tmp_path}/queue.db")
-    with made:
-        yield made
-
-
-@pytest.fixture
-def operator(queue: PersistentQInterface) -> Operator:
-    return Operator(queue, actor="ann", face="cli")
 
 
 def fill(queue: PersistentQInterface, number: int, **more: Any) -> list[int]:

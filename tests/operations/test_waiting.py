@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from threading import Timer
 
 import pytest
@@ -14,8 +12,6 @@ from persistentq import (
     JobNotFound,
     JobStatus,
     PersistentQInterface,
-    PersistentQMemory,
-    PersistentQSQLAlchemy,
 )
 from persistentq.clock import Deadline
 from persistentq.job import FINISHED
@@ -26,15 +22,8 @@ LONG = timedelta(seconds=20)
 DONE = {JobStatus.DONE}
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PersistentQInterface]:
-    made: PersistentQInterface = PersistentQMemory()
-    if request.param == "sqlite":
-        made = PersistentQSQLAlchemy(f"sqlite:///{tmp_path}/queue.db")
-    elif request.param == "postgresql":
-        made = PersistentQSQLAlchemy(request.getfixturevalue("own_postgres_url"))
-    with made:
-        yield made
+# Also by a bell that is on a server.
+pytestmark = pytest.mark.parametrize("queue", ["memory", "sqlite", "postgresql"], indirect=True)
 
 
 def test_what_is_there_already_is_not_waited_for(queue: PersistentQInterface) -> None:

@@ -1,10 +1,11 @@
-"""Spans and times as they are typed."""
+"""Spans and times as people type them."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from persistentq import InvalidArgument
+from persistentq import clock
+from persistentq.errors import InvalidArgument
 from persistentq.query.fields import FIELDS
 
 
@@ -36,6 +37,21 @@ def read_time(name: str, text: str) -> datetime:
     if not isinstance(moment, datetime):
         raise TypeError(f"a time is read as {moment!r}")
     return moment
+
+
+def read_when(name: str, text: str) -> datetime:
+    """Return the time that `text` is, or so long from now as it says.
+
+    Args:
+        name: What it is called if it is neither.
+
+    Raises:
+        InvalidArgument: it is neither.
+    """
+    try:
+        return clock.now() + read_span(name, text)
+    except InvalidArgument:
+        return read_time(name, text)
 
 
 def _read(field: str, name: str, text: str) -> object:
