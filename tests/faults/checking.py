@@ -84,6 +84,8 @@ class Evidence:
         self.ends = Counter(
             dict(eyes.rows("SELECT job_id, count(*) FROM persistentq_attempts GROUP BY job_id"))
         )
+        lost = "SELECT job_id, attempt FROM persistentq_attempts WHERE outcome = 'lost'"
+        self.lost = {(job, attempt) for job, attempt in eyes.rows(lost)}
         self.begun = Counter((entry.facts[0], entry.facts[1]) for entry in of_kind(entries, "begun"))
         self.worked = {(entry.facts[0], entry.facts[1]): entry.at for entry in of_kind(entries, "worked")}
         self.asked = {key for entry in of_kind(entries, "asked") for key in entry.facts[0]}
@@ -184,7 +186,13 @@ def fenced(found: Evidence) -> Iterator[str]:
 
 
 def returned(found: Evidence) -> Iterator[str]:
-    """I6: a lost job is back soon after its lease; the time in which nobody could write does not count."""
+    """I6: a lost job is back soon after its lease and not before; when nobody could write does not count."""
+    early = (
+        one.job
+        for one in found.changes
+        if (one.job, one.attempt_was) in found.lost and one.at_us < (one.lease_was or 0) - CLOCKS_US
+    )
+    yield from some("I6: taken from a consumer whose lease had not ended", early)
     limit = found.scene.lease + POLLS_S
     if (late := found.latest_return()) > limit:
         yield f"I6: a lost job came back {late:.1f} s after its lease, more than {limit:g} s"
