@@ -76,12 +76,12 @@ class Reader(Thread):
 
     def run(self) -> None:
         """Read until stopped."""
-        pause = INTERVAL
+        pause, request = INTERVAL, self._request
         while not self._is_over:
             begun, changes = clock.now(), self._changes
             try:
                 operator = Operator.with_settings(self._open(), self._settings, face="manager")
-                snapshot = read(operator, self._request, self._around, self._counts)
+                snapshot = read(operator, request, self._around, self._counts)
             except Exception as problem:  # Whatever it is, the screen must say it; a dead thread would not.
                 self._close()
                 self._tell(news.was_not_read(problem))
@@ -90,8 +90,9 @@ class Reader(Thread):
                 self._tell(news.was_read(replace(snapshot, next_in=pause)))
                 self._counts = snapshot.counts
             is_rung = self._bell.wait(pause.total_seconds())
-            while self._request.is_frozen and not is_rung:
-                is_rung = self._bell.wait(STANDSTILL.total_seconds())
+            was_read, request = request, self._request
+            while request == was_read._replace(is_frozen=True) and changes == self._changes and not self._is_over:
+                is_rung, request = self._bell.wait(STANDSTILL.total_seconds()), self._request
             if not is_rung or changes != self._changes:
                 self._counts = None
         self._close()

@@ -299,6 +299,7 @@ def test_nothing_is_changed_where_nothing_may_be(queue: PersistentQInterface, tm
 
 
 def test_a_frozen_screen_stands_still(queue: PersistentQInterface, manager: Running) -> None:
+    manager.wait(lambda: manager.state.snapshot and manager.state.snapshot.request == manager.state.request)
     manager.press("f")
     manager.wait(lambda: manager.state.is_frozen)
     snapshot = manager.state.snapshot
