@@ -7,6 +7,7 @@ import streamlit as st
 import ops_charts
 import ops_data
 import ops_live
+import ops_pace
 import ops_states
 from ops_data import WINDOWS, Overview
 from ops_text import span, status_word
@@ -24,6 +25,8 @@ def show() -> None:
         ops_states.no_jobs()
     elif overview.nobody_works:
         ops_states.nobody_works(overview.counts[JobStatus.PENDING])
+    if not overview.is_empty:
+        ops_pace.show()
     activity(overview, chosen)
     consumers(overview)
     failures(overview)

@@ -14,6 +14,7 @@ from hypothesis import strategies as some
 
 import ops_charts
 import ops_data
+import ops_pace
 import ops_text
 from ops_data import PAGE, WINDOWS, Filters
 from persistentq import (
@@ -26,6 +27,7 @@ from persistentq import (
 )
 from persistentq.job import Count
 from persistentq.operations import Operator
+from persistentq.operations.rates import RateBucket, Spread
 from tests.front_ends.ops_kit import fail_for_good
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -174,6 +176,52 @@ def test_consumer_states_are_said_in_words() -> None:
     assert list(rows["state"]) == ["● alive", "○ silent", "■ stopped"]
     assert list(rows["heartbeat"]) == ["3s ago", "5m ago", "5m ago"]
     assert rows["process"].iloc[0] == "h, pid 1"
+
+
+def an_hour(enqueued: int, done: int, failed: int, wait: float | None) -> RateBucket:
+    spread = Spread() if wait is None else Spread(p95=timedelta(seconds=wait))
+    return RateBucket(AT, enqueued=enqueued, done=done, failed=failed, wait=spread)
+
+
+@pytest.mark.parametrize(
+    ("before", "last", "told"),
+    [
+        (
+            an_hour(10, 10, 3, 2.0),
+            an_hour(1210, 4, 5, 0.5),
+            [
+                ("1,210", "+1,200", "more than the hour before"),
+                ("4", "-6", "fewer than the hour before, worse"),
+                ("5", "+2", "more than the hour before, worse"),
+                ("500 ms", "-1.5 s", "shorter than the hour before, better"),
+            ],
+        ),
+        (
+            an_hour(0, 1, 3, 1.0),
+            an_hour(0, 2, 0, 1.5),
+            [
+                ("0", 0, "as many as the hour before"),
+                ("2", "+1", "more than the hour before, better"),
+                ("0", "-3", "fewer than the hour before, better"),
+                ("1.5 s", "+500 ms", "longer than the hour before, worse"),
+            ],
+        ),
+    ],
+)
+def test_the_last_hour_is_compared_with_the_one_before_it_in_words(
+    before: RateBucket, last: RateBucket, told: list[tuple[str, str | int, str]]
+) -> None:
+    tiles = ops_pace.tiles(before, last)
+    assert [(tile.value, tile.change, tile.said) for tile in tiles] == told
+    # Streamlit colours by the sign: more jobs enqueued is neither good nor bad, more done is good, the others are bad.
+    assert [tile.judged for tile in tiles] == ["off", "normal", "inverse", "inverse"]
+
+
+def test_a_wait_that_nobody_knows_is_not_compared() -> None:
+    known, unknown = an_hour(0, 0, 0, 1.0), an_hour(0, 0, 0, None)
+    assert ops_pace.tiles(unknown, known)[-1][1:4] == ("1 s", None, "no job began the hour before")
+    assert ops_pace.tiles(known, unknown)[-1][1:4] == ("-", None, "no job began")
+    assert ops_pace.tiles(known, known)[-1][1:4] == ("1 s", 0, "as long as the hour before")
 
 
 @pytest.mark.parametrize(

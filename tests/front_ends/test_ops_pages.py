@@ -119,7 +119,7 @@ def test_overview_counts_and_charts(store: PersistentQInterface) -> None:
     store.enqueue("a")
     store.complete(store.dequeue("c1")[0])
     app = visit()
-    assert {tile.label: tile.value for tile in app.metric} == {
+    assert {tile.label: tile.value for tile in app.metric[:6]} == {
         "scheduled": "0",
         "pending": "0",
         "processing": "0",
@@ -127,6 +127,12 @@ def test_overview_counts_and_charts(store: PersistentQInterface) -> None:
         "failed": "2",
         "cancelled": "0",
     }
+    assert [(tile.label, tile.value, tile.delta) for tile in app.metric[6:9]] == [
+        ("enqueued", "3", "+3"),
+        ("done", "1", "+1"),
+        ("failed", "2", "+2"),
+    ]
+    assert "The last hour" in words(app)
     assert "Jobs done: 1" in words(app)
     assert "Attempts failed: 2" in words(app)
     assert len(app.get("vega_lite_chart")) == 2
