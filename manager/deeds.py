@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from persistentq.operations import ACTIONS, Action, ActResult, Operator, Preview
 from persistentq.operations.actions import EDIT_ACTIONS
 from persistentq.operations.formats import format_of
 from persistentq.operations.steering import STEPS, scale_consumers, steer
+from persistentq.operations.typed import act_words, enqueue_words, meant, with_reason
 from persistentq.query.fields import write
 from persistentq.text import counted
 
@@ -97,10 +97,11 @@ class Deed:
 
     def typed(self, reason: str = "") -> str:
         """Return the command that does the same; empty if none does."""
-        words = _act_words(self, self.act) if self.act else _MANNERS[self.verb].words(self)
-        if not words:
-            return ""
-        return command("admin", shlex.join([*words, *(("--reason", reason) if reason else ())]))
+        if self.act is not None:
+            words = act_words(self.act.verb, self.ids, self.where, self.act)
+        else:
+            words = _MANNERS[self.verb].words(self)
+        return command("admin", shlex.join(with_reason(words, reason))) if words else ""
 
 
 class Told(NamedTuple):
@@ -259,7 +260,7 @@ _MANNERS: Mapping[str, _Manner] = {
     "enqueue": _Manner(
         lambda deed: f"Enqueue a job of task {safe(deed.new and deed.new.task)}?",
         _enqueue,
-        lambda deed: _new_words(deed.new) if deed.new else (),
+        lambda deed: enqueue_words(deed.new) if deed.new else (),
     ),
     "import": _Manner(
         lambda deed: f"Enqueue the jobs of {safe(deed.name)}?", _import, lambda deed: ("import", deed.name)
@@ -269,7 +270,12 @@ _MANNERS: Mapping[str, _Manner] = {
             f"Write the jobs that match{', with secrets,' * deed.is_revealing} to {safe(deed.name)}?"
         ),
         _export,
-        lambda deed: ("export", deed.name, *_meant(deed), *(("--reveal",) if deed.is_revealing else ())),
+        lambda deed: (
+            "export",
+            deed.name,
+            *meant((), deed.where),
+            *(("--reveal",) if deed.is_revealing else ()),
+        ),
     ),
     "scale": _Manner(
         lambda deed: (
@@ -292,44 +298,6 @@ _MANNERS: Mapping[str, _Manner] = {
         lambda deed: ("show", str(deed.number), "--reveal"),
     ),
 }
-
-
-def _act_words(deed: Deed, act: Act) -> tuple[str, ...]:
-    if act.verb == "assign":
-        return "assign-job", *_meant(deed), act.consumer or "--anyone"
-    if act.verb == "delete":
-        return "delete-db-jobs", *_meant(deed)
-    options: tuple[str, ...] = ()
-    match act.verb:
-        case "reschedule":
-            options = ("--at", act.run_at.isoformat()) if act.run_at else ("--now",)
-        case "set-priority":
-            # A negative number stands behind --, and so do the ids before it.
-            tail = ("--", *map(str, deed.ids), str(act.priority))
-            return (act.verb, *_meant(deed), *tail) if deed.where is not None else (act.verb, *tail)
-        case "edit-arguments":
-            sets = (("--set", f"{name}={json.dumps(value)}") for name, value in act.arguments.items())
-            options = (*(word for pair in sets for word in pair),)
-            options += tuple(word for name in act.without for word in ("--drop", name))
-    return act.verb, *_meant(deed), *options
-
-
-def _meant(deed: Deed) -> tuple[str, ...]:
-    if deed.where is None:
-        return tuple(map(str, deed.ids))
-    return ("--where", deed.where) if deed.where else ("--all",)
-
-
-def _new_words(new: NewJob) -> tuple[str, ...]:
-    words = ["enqueue", new.task, *(("--args", json.dumps(dict(new.args))) if new.args else ())]
-    if new.queue != "default":
-        words += ["--queue", new.queue]
-    if new.priority:
-        words += ["--priority", str(new.priority)]
-    words += [word for tag in new.tags for word in ("--tag", tag)]
-    if new.run_at is not None:
-        words += ["--at", new.run_at.isoformat()]
-    return tuple(words)
 
 
 VERBS = (*ACTIONS, *EDITS, *_MANNERS)

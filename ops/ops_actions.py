@@ -17,6 +17,7 @@ from ops_wishes import Wish
 from persistentq.job import Job, JobStatus
 from persistentq.operations import ACTIONS, Action, Preview, safe
 from persistentq.operations.actions import EDIT_ACTIONS
+from persistentq.operations.typed import act_words
 from persistentq.text import counted
 
 NOTES = {
@@ -84,7 +85,8 @@ def ask(action: Action, seen: Preview, every: str | None) -> None:
         if action.wants_number(seen.count):
             typed = st.text_input(f"Type {seen.count} to confirm", key="number")
         agreed = st.form_submit_button(action.label, type="primary", disabled=not seen.fitting)
-    ops_dialog.in_a_terminal(*_words(seen, every))
+    ids, where = (seen.ids, None) if every is None else ((), seen.query)
+    ops_dialog.in_a_terminal(*act_words(seen.act.verb, ids, where))
     if agreed and _is_settled(action, seen.count, typed, wish):
         act = ops_wishes.act_of(action.verb, wish, reason.strip())
         with st.spinner(f"{action.label}: {counted(seen.count, 'job')}"), ops_live.acting() as operator:
@@ -121,17 +123,3 @@ def _is_settled(action: Action, number: int, typed: str, wish: Wish) -> bool:
         st.error(f"Nothing was changed. Type {number} to confirm.")
         return False
     return ops_wishes.is_complete(action, wish)
-
-
-def _words(seen: Preview, every: str | None) -> list[str]:
-    """Return what is typed for the same behind the admin program's name, in capitals what is not known yet."""
-    verb, ids = seen.act.verb, [str(job_id) for job_id in seen.ids]
-    which = ids if every is None else ["--where", seen.query] if seen.query else ["--all"]
-    if verb == "delete":
-        return ["delete-db-jobs", *which]
-    if verb == "assign":
-        return ["assign-job", *which, "CONSUMER"]
-    more = {"reschedule": ["--at", "TIME"], "edit-arguments": ["--set", "NAME=VALUE"]}
-    if verb == "set-priority":
-        return [verb, *which, "PRIORITY"] if every is None else [verb, "PRIORITY", *which]
-    return [verb, *which, *more.get(verb, [])]
