@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import make_url
 
 from persistentq import (
     NewJob,
@@ -32,7 +31,6 @@ from persistentq import (
 from persistentq.clock import Deadline
 from persistentq.payload import encode_args
 from tests.contract.conftest import emptied
-from tests.front_ends.admin_kit import run
 from tests.front_ends.ops_kit import OPS, Server, served
 from tests.process.programs import OURS, ROOT
 
@@ -110,93 +108,6 @@ def test_every_program_keeps_its_files_to_its_owner(tmp_path: Path, name: str) -
         files = [path for path in tmp_path.rglob("*") if stat.S_IMODE(path.stat().st_mode) & 0o077]
     # Python compiles what it imports for everybody who may read that.
     assert [path for path in files if path.suffix != ".pyc" and path.name != "__pycache__"] == []
-
-
-# --- secrets
-
-CANARY = "h7k2-canary"
-OUTPUTS = {
-    "list-jobs": ("table", "tsv", "csv", "json", "jsonl"),
-    "show 1": ("text", "json"),
-    "show 2": ("text", "json"),
-    "why 1": ("text", "json"),
-    "why 2": ("text", "json"),
-    "attention": ("text", "json"),
-    "errors": ("table", "tsv", "csv", "json", "jsonl"),
-    "doctor": ("text", "json"),
-    "stats": ("text", "json"),
-    "consumers": ("table", "csv", "json"),
-    "journal": ("table", "csv", "json"),
-    "schedules list": ("table", "csv", "json"),
-    "migrate": ("",),
-    "monitor-activity --interval 1 --count 1": ("", "json"),
-    "cancel 3 --yes": ("text",),
-    "resubmit 2 --yes": ("json",),
-    "resubmit 3 --yes": ("text",),
-    "mark-failed 3 --yes --reason r": ("json",),
-    "assign-job 4 c_2": ("text",),
-    "delete-db-jobs --status done --yes": ("json",),
-    "undo 1 --yes": ("text",),
-    "schedules run-now nightly": ("",),
-    "schedules pause nightly": ("",),
-    "schedules remove nightly --yes": ("",),
-    "preflight --app no.such.module": ("",),
-    "show 99999": ("text", "json"),
-    "list-jobs --where args.password:x": ("json",),
-    "list-jobs --where nonsense": ("json",),
-    "no-such-command": ("",),
-    "--help": ("",),
-}
-
-
-def calls() -> list[list[str]]:
-    return [
-        [*command.split(), *(["--output", form] if form else [])]
-        for command, forms in OUTPUTS.items()
-        for form in forms
-    ]
-
-
-def fill_with_secrets(queue: PersistentQInterface, url: str) -> None:
-    args = {"to": "a", "login": {"password": CANARY}, "api_key": CANARY}
-    queue.enqueue_many([NewJob("t", args, metadata={"token": CANARY})] * 5)
-    done, failed, *_ = queue.dequeue("c_1", limit=3)
-    queue.complete(done, {"session": {"cookie": CANARY}})
-    queue.fail(failed, ConnectionError(f"cannot reach {url}"), retry=False)
-    queue.heartbeat("c_1", host="h", pid=1, queues=["default"])
-    queue.put_schedule(Schedule("nightly", "@daily", "t", args={"secret": CANARY}))
-
-
-def test_no_command_shows_a_secret(
-    own_postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """X8: neither the database's password nor what looks like one in a job, in whatever form, and in no error."""
-    url = make_url(own_postgres_url).set(password=CANARY).render_as_string(hide_password=False)
-    unreachable = f"postgresql+psycopg://me:{CANARY}@127.0.0.1:1/no"
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "umask", lambda mask: mask)
-    monkeypatch.setenv("QUEUE_LOCK_TIMEOUT", "0.3")
-    monkeypatch.setenv("QUEUE_DB_URL", url)
-    with open_queue(url) as queue:
-        fill_with_secrets(queue, url)
-        assert CANARY not in queue.location
-    tried = 0
-    for place in (
-        url,
-        unreachable,
-        f"postgresql+nodriver://me:{CANARY}@h/db",
-        f"postgresql://me:{CANARY}@[/db",
-    ):
-        monkeypatch.setenv("QUEUE_DB_URL", place)
-        for call in calls() if place == url else calls()[::9]:
-            _, out, err = run(*call)
-            assert out + err != "", call
-            assert CANARY not in out + err, (place, call)
-            tried += 1
-    assert tried >= 60
-    monkeypatch.setenv("QUEUE_DB_URL", url)
-    # Nothing of this would be worth much if it were not there.
-    assert CANARY in run("show", "4", "--reveal", "--reason", "a look").out
 
 
 # --- SQL in names

@@ -104,8 +104,9 @@ def after(state: State, *steps: Move) -> State:
 # --- the manager on a terminal in memory
 
 
-def settings_for(folder: Path, lock_timeout: str = "1") -> Settings:
-    environment = {"QUEUE_DB_FILE": str(folder / "queue.db"), "QUEUE_LOCK_TIMEOUT": lock_timeout}
+def settings_for(folder: Path, lock_timeout: str = "1", url: str = "") -> Settings:
+    place = {"QUEUE_DB_URL": url} if url else {"QUEUE_DB_FILE": str(folder / "queue.db")}
+    environment = {**place, "QUEUE_LOCK_TIMEOUT": lock_timeout}
     return load_settings(environment, folder)
 
 
@@ -220,6 +221,7 @@ def running(
     readonly: bool = False,
     theme: str = "dark",
     lock_timeout: str = "1",
+    url: str = "",
 ) -> Iterator[Running]:
     """Run the manager on the queue in this folder; without a terminal, on an output that drops everything."""
     with create_pipe_input() as keyboard:
@@ -227,7 +229,7 @@ def running(
         if terminal:
             output = Vt100_Output(cast("TextIO", terminal), terminal.size, term="xterm", enable_cpr=False)
         manager = Manager(
-            settings_for(folder, lock_timeout),
+            settings_for(folder, lock_timeout, url),
             source=keyboard,
             target=output,
             has_mouse=has_mouse,
