@@ -15,7 +15,8 @@ from persistentq.operations.times import read_span, read_when
 
 from . import dialogs, moves
 from .deeds import Deed
-from .state import Move
+from .sorting import Sort
+from .state import Move, State
 from .views import VIEWS
 
 
@@ -179,6 +180,21 @@ def _reveal(words: Sequence[str]) -> Move:
     return ask_about
 
 
+def _sort(words: Sequence[str]) -> Move:
+    name = " ".join(words)
+
+    def sort(state: State) -> State:
+        titles = [head.title for head in VIEWS[state.view].heads]
+        if not titles:
+            return state.says("jobs are read newest first, a page at a time", is_error=True)
+        if name and name.removeprefix("-") not in titles:
+            return state.says(f"the columns here are: {', '.join(titles)}", is_error=True)
+        chosen = Sort(titles.index(name.removeprefix("-")), name.startswith("-")) if name else None
+        return moves.sort_rows(chosen)(state)
+
+    return sort
+
+
 def _mark(words: Sequence[str]) -> Move:
     if words == ["all"]:
         return moves.mark_all
@@ -199,6 +215,7 @@ COMMANDS: Mapping[str, Command] = {
     **{view.name: Command("", view.does, _plainly(moves.go_to(place))) for place, view in VIEWS.items()},
     "query": Command("QUERY", "show only the jobs that this means", _query),
     "job": Command("ID", "show one job", lambda words: moves.show_job(int(*words))),
+    "sort": Command("[[-]COLUMN]", "sort the rows of the view; with - the other way round", _sort),
     "mark": Command("all|none|ID …", "mark jobs", _mark),
     "resubmit": Command("", "the marked jobs, else the selected one", _verb("resubmit")),
     "cancel": Command("", "the same", _verb("cancel")),

@@ -12,6 +12,7 @@ from .cells import Click, Line, fit, flow, plain
 from .help import help_lines
 from .moves import show_status
 from .snapshot import Place
+from .sorting import sort_text
 from .state import FILTERS, State
 from .views import VIEWS
 from .wording import number_text
@@ -96,6 +97,8 @@ def caption(state: State) -> Line:
 def _about_the_rows(state: State) -> Iterator[str]:
     if state.is_current:
         yield f"{state.row_number + 1 if state.rows else 0} of {len(state.rows):,}"
+        if sort := state.sorts.get(state.view):
+            yield sort_text(VIEWS[state.view].heads, sort)
     else:
         yield "reading …"
 
@@ -103,7 +106,7 @@ def _about_the_rows(state: State) -> Iterator[str]:
 def _about_the_list(state: State) -> Iterator[str]:
     if state.query:
         yield safe(state.query, max(20, state.columns - 60))
-    yield f"page {len(state.pages)}{_of_pages(state)}"
+    yield f"page {len(state.pages)}{_of_pages(state)}, newest first"
     if state.is_all:
         yield "all that match are marked"
     elif state.marks:

@@ -13,6 +13,7 @@ from persistentq.query import parse, unparse
 
 from .asking import Copy, Question, Quit
 from .snapshot import Place
+from .sorting import Sort
 from .state import FILTERS, Move, State
 from .views import VIEWS
 from .wording import command
@@ -140,6 +141,29 @@ def step_rows(by: int) -> Move:
 def turn_rows(by: int) -> Move:
     """Select the row a screen further down in another view than the jobs."""
     return lambda state: step_rows(by * max(1, state.body_lines - 1))(state)
+
+
+def sort_rows(sort: Sort | None) -> Move:
+    """Sort the rows of another view than the jobs, now and whenever they are read; None for their own order."""
+
+    def sort_them(state: State) -> State:
+        others = {place: one for place, one in state.sorts.items() if place is not state.view}
+        return replace(state, sorts=others if sort is None else {**others, state.view: sort})
+
+    return sort_them
+
+
+def next_sort(state: State) -> State:
+    """Sort by the next column, and after the last one by none."""
+    sort = state.sorts.get(state.view)
+    column = 0 if sort is None else sort.column + 1
+    return sort_rows(Sort(column) if column < len(VIEWS[state.view].heads) else None)(state)
+
+
+def reverse_sort(state: State) -> State:
+    """Sort the other way round; by the first column if by none so far."""
+    column, is_reversed = state.sorts.get(state.view, Sort(0))
+    return sort_rows(Sort(column, not is_reversed))(state)
 
 
 # --- pages and filters

@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from persistentq import clock
 from persistentq.errors import PersistentQError
@@ -38,6 +38,9 @@ WINDOW, SPANS = timedelta(hours=1), 20
 
 MOVING = (JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.FAILED)
 """The statuses that are counted in the table of queues; its details have all."""
+
+STOPPED = frozenset({"STOPPED", "EXITED", "FATAL"})
+"""What supervisord calls a process that it will not start by itself."""
 
 URGENCIES = {
     Urgency.NOW: ("class:silent", "! now"),
@@ -195,7 +198,7 @@ def _consumer(one: ConsumerInfo, held: Sequence[int], program: Program | None) -
         holds=ids,
         supervisor=f"{program.state}: {program.why}, log {program.log}" if program else "",
     )
-    return Row(one.id, cells, about, _term("consumer", one.id), program=program.name if program else "")
+    return Row(one.id, cells, about, _term("consumer", one.id), **_kept(program))
 
 
 def _absent(program: Program) -> Row:
@@ -207,7 +210,12 @@ def _absent(program: Program) -> Row:
         *_plain("never", "", f":{program.pid}" if program.pid else "", "0", ""),
     )
     about = _about(supervisor=f"{program.state}: {program.why}", log=program.log)
-    return Row(program.name, cells, about, program=program.name)
+    return Row(program.name, cells, about, **_kept(program))
+
+
+def _kept(program: Program | None) -> dict[str, Any]:
+    """Return what a row keeps of a consumer's supervised process."""
+    return {"program": program.name, "is_paused": program.state in STOPPED} if program else {}
 
 
 def _program_text(program: Program | None) -> Styled:

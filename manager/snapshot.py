@@ -50,7 +50,7 @@ class Row(NamedTuple):
         cells: What stands in the columns.
         about: What is told of it in full, a line each.
         where: The query for the jobs that it is about; None if it is about none.
-        is_paused: Whether what it is about is paused.
+        is_paused: Whether what it is about is paused, or stopped.
         program: The supervised process of a consumer; empty if there is none.
     """
 

@@ -11,6 +11,8 @@ from persistentq.query import All, Comparison, Term, parse, unparse
 
 from .asking import Dialog, Focus, Order, PickConsumer, Prompt, Question
 from .snapshot import Listing, Place, Request, Row, Snapshot
+from .sorting import Sort, sorted_rows
+from .views import VIEWS
 
 WIDE, HIGH, NARROWEST, LOWEST = 120, 30, 60, 15
 """From so many columns on a job's details stand beside the table, and from so many lines on those of a row below it.
@@ -21,9 +23,6 @@ Below 60x15 nothing fits.
 FOOTER_LINES = 2
 
 FILTERS: tuple[JobStatus | None, ...] = (None, *JobStatus)
-
-VIEWS = tuple(Place)[:9]
-"""In the order of their digits."""
 
 
 class Message(NamedTuple):
@@ -50,6 +49,7 @@ class State:
         job_id: The selected job; it may have moved off the page. None: the page's first, once it is read.
         row: Where the selected job is, or was last, on the page.
         cursors: The selected row's key of each other view; the first row where there is none.
+        sorts: How the rows of a view are sorted, where they are not in their own order.
         is_all: Whether every job that the query means is marked, instead of `marks`.
         anchor: The job that was marked last, where a range begins.
         details: Whether the details show; None: if there is room beside the table.
@@ -77,6 +77,7 @@ class State:
     job_id: int | None = None
     row: int = 0
     cursors: Mapping[Place, str] = field(default_factory=dict)
+    sorts: Mapping[Place, Sort] = field(default_factory=dict)
     marks: frozenset[int] = frozenset()
     is_all: bool = False
     anchor: int | None = None
@@ -193,8 +194,10 @@ class State:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """The rows of a view other than the jobs, once they are read."""
-        return self.snapshot.rows if self.snapshot and self.is_current else ()
+        """The rows of a view other than the jobs, once they are read, as they are sorted."""
+        if self.snapshot is None or not self.is_current:
+            return ()
+        return sorted_rows(self.snapshot.rows, VIEWS[self.view].heads, self.sorts.get(self.view))
 
     @property
     def row_number(self) -> int:

@@ -10,7 +10,7 @@ import pytest
 from manager import dialogs, news
 from manager.asking import Do, Look, PickConsumer, Question
 from manager.deeds import Deed
-from manager.snapshot import Place
+from manager.snapshot import Place, Row
 from manager.state import State
 from persistentq import Act, ConsumerInfo
 from persistentq.operations import ACTIONS, Preview
@@ -257,3 +257,15 @@ def test_without_a_dialog_its_keys_do_nothing() -> None:
     state = a_state()
     assert after(state, dialogs.press, dialogs.erase, dialogs.type_text("x"), dialogs.confirm) == state
     assert after(state, dialogs.step_focus(1), dialogs.to_reason, dialogs.step_choice(1)) == state
+
+
+@pytest.mark.parametrize(("is_paused", "verb"), [(False, "stop-consumer"), (True, "start-consumer")])
+def test_a_consumer_that_runs_is_to_be_stopped_and_one_that_does_not_started(
+    is_paused: bool, verb: str
+) -> None:
+    there = State(location="/srv/queue.db", place=Place.CONSUMERS)
+    row = Row("consumer_00", (("", "consumer_00"),), is_paused=is_paused, program="consumer:consumer_00")
+    state = after(there, news.was_read(a_snapshot(there, rows=(row,))))
+    asked = after(state, dialogs.ask_row("stop-consumer", "start-consumer"))
+    assert isinstance(asked.dialog, Question)
+    assert asked.dialog.deed == Deed(verb, name="consumer:consumer_00")

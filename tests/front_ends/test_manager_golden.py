@@ -34,6 +34,7 @@ SCENES: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {
     "failures": ((120, 40), ("3",)),
     "queues": ((80, 24), ("4", " ")),
     "consumers": ((120, 40), ("5",)),
+    "consumers_sorted": ((80, 24), ("5", "s", "s", "S")),
     "schedules": ((80, 24), ("6", " ")),
     "activity": ((120, 40), ("7",)),
     "journal": ((80, 24), ("8", " ")),

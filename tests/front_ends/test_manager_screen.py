@@ -64,7 +64,7 @@ def test_80x24_shows_counts_rows_and_keys(varied: PersistentQInterface, tmp_path
     for words in ("[all 6]", "◷ scheduled 1", "○ pending 1", "▶ processing 1", "✓ done 1", "✗ failed 1"):
         assert words in lines[1]
     assert "⊘ cancelled 1" in lines[2]
-    assert lines[3] == "1 jobs · page 1 of 1 · 1 of 2 consumers alive"
+    assert lines[3] == "1 jobs · page 1 of 1, newest first · 1 of 2 consumers alive"
     assert lines[4].split() == ["id", "status", "task", "tries", "when", "consumer", "error"]
     assert lines[5].split()[:7] == [">", "6", "◷", "scheduled", "mail.later", "0/3", "in"]
     assert lines[9].split()[:9] == [
