@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from persistentq import ConsumerInfo, JobStatus, open_queue
+from persistentq.errors import InvalidArgument
 from persistentq.operations import ago
 from persistentq.operations.rates import rates
 from persistentq.operations.times import read_span
 
-from ._insight import Window
 from ._options import Headers, ListFormat, Output
-from ._rates import BUCKETS, By, rate_records, rates_table
+from ._rates import BUCKETS, By, Lately, rate_records, rates_table
 from ._records import Record, consumer_record, consumer_state
 from ._render import Listing, print_listing
 from ._screen import STATE_STYLES, STYLES, cell, new_table
@@ -60,12 +60,14 @@ def consumers_table(found: Sequence[ConsumerInfo]) -> Table:
 
 
 def stats(
-    output: Output = None, *, by: By = "status", window: Window = "1h", no_headers: Headers = False
+    output: Output = None, *, by: By = "status", window: Lately = None, no_headers: Headers = False
 ) -> None:
     """Count the jobs of each queue by status; or tell what came and ended lately, and how long jobs wait and run."""
     if by != "status":
-        _print_rates(by, read_span("window", window), output, headers=not no_headers)
+        _print_rates(by, read_span("window", window or "1h"), output, headers=not no_headers)
         return
+    if window is not None:
+        raise InvalidArgument("--window", window, "needs --by queue, --by task or --by time")
     with open_queue(create=False) as store:
         counts, location = store.count_jobs(), store.location
     if not counts:

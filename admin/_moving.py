@@ -101,14 +101,13 @@ def _record(seen: Restored) -> dict[str, Any]:
 
 def _say_restore(seen: Restored, *, is_done: bool) -> None:
     if seen.kept:
-        say(f"  {seen.kept:,} jobs stay as they are now: they ended or ran since the backup")
+        say(f"  stay as they are now, having ended or run since the backup: {counted(seen.kept, 'job')}")
     if seen.withheld:
-        say(
-            f"  {seen.withheld:,} unfinished jobs are gone from the queue since the backup: they come back cancelled"
-        )
+        gone = counted(seen.withheld, "job")
+        say(f"  come back cancelled, being gone from the queue since the backup unfinished: {gone}")
     if seen.newer:
         ids = ", ".join(map(str, seen.newest)) + (", …" if seen.newer > len(seen.newest) else "")
-        say(f"  {seen.newer:,} jobs were enqueued since the backup and are not in it: {ids}")
+        say(f"  not in the backup, being enqueued since: {counted(seen.newer, 'job')}: {ids}")
     if seen.aside is not None:
         # Foretold without the whole name, which has the time in it.
         kept = seen.aside if is_done else f"….before-restore in {Path(seen.aside).parent}"

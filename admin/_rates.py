@@ -20,6 +20,10 @@ By = Annotated[
     Literal["status", "queue", "task", "time"],
     typer.Option("--by", metavar="WHAT", help="status, or within --window: queue, task or time."),
 ]
+Lately = Annotated[
+    str | None,
+    typer.Option("--window", "-w", metavar="SPAN", help="With another --by: how far back; else 1h."),
+]
 BUCKETS = 12
 COUNTS = ("enqueued", "started", "done", "failed")
 

@@ -108,6 +108,12 @@ def test_doctor_ends_with_6_if_a_check_fails(
     assert f"fail  database: no queue database at {tmp_path}/none.db" in out
 
 
+def test_a_window_is_of_no_use_to_a_count(store: PersistentQInterface) -> None:
+    code, out, err = run("stats", "--window", "5m")
+    assert (code, out) == (2, "")
+    assert "--window '5m' needs --by queue, --by task or --by time" in err
+
+
 def test_stats_by_queue_task_and_time(store: PersistentQInterface, failed: int) -> None:
     store.enqueue("t", queue="mail")
     store.complete(store.dequeue("c_1", ["mail"])[0])

@@ -47,8 +47,8 @@ def test_a_restore_asks_and_tells(store: PersistentQInterface, tmp_path: Path) -
     store.close()
     code, out, err = run("restore", file, "--dry-run")
     assert (code, out) == (0, f"{tmp_path}/queue.db would hold 1 job of {file}\n")
-    assert "1 jobs stay as they are now" in err
-    assert f"1 jobs were enqueued since the backup and are not in it: {newer}\n" in err
+    assert "ended or run since the backup: 1 job\n" in err
+    assert f"not in the backup, being enqueued since: 1 job: {newer}\n" in err
     assert f"  what is there is kept as ….before-restore in {tmp_path}\n" in err
     code, out, err = run("restore", file)
     assert (code, out) == (2, "")
