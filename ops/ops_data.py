@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -116,10 +116,25 @@ class JobPage:
     """
 
     targets: tuple[Target, ...]
-    frame: pd.DataFrame
+    frame: pd.DataFrame = field(compare=False)
     next: str | None
     total: Count
     scanned: int | None
+
+
+class News(NamedTuple):
+    """What has happened since a page of jobs was asked for.
+
+    Attributes:
+        newer: How many jobs match that came later; none of them for a page that is not the first.
+        gone: How many of its own match no more.
+    """
+
+    newer: Count
+    gone: int
+
+
+NO_NEWS = News(Count(0), 0)
 
 
 class JobView(NamedTuple):
@@ -164,9 +179,32 @@ def read_page(operator: Operator, filters: Filters, after: str | None) -> JobPag
     """
     where = filters.query
     page = operator.list_jobs(where=where, limit=PAGE, after=after)
-    targets = tuple(Target(job.id, job.status, job.task) for job in page)
     total = operator.queue.count_matching(where, up_to=COUNTED)
-    return JobPage(targets, job_rows(page), page.next, total, page.scanned)
+    return JobPage(_targets(page), job_rows(page), page.next, total, page.scanned)
+
+
+def _targets(jobs: Iterable[Job]) -> tuple[Target, ...]:
+    return tuple(Target(job.id, job.status, job.task) for job in jobs)
+
+
+def read_again(operator: Operator, filters: Filters, page: JobPage) -> JobPage:
+    """Ask how the jobs of a page are now, whether they still match or not; those that were deleted are left out."""
+    ids = [target.id for target in page.targets]
+    found = operator.queue.find_jobs(EVERY_JOB, among=ids, limit=len(ids))
+    total = operator.queue.count_matching(filters.query, up_to=COUNTED)
+    jobs = operator.redaction.jobs(found)
+    return replace(page, targets=_targets(jobs), frame=job_rows(jobs), total=total)
+
+
+def read_news(operator: Operator, filters: Filters, after: str | None, page: JobPage) -> News:
+    """Ask what has happened since a page with jobs on it was asked for."""
+    where, ids = filters.query, [target.id for target in page.targets]
+    gone = len(ids) - len(operator.queue.find_ids(where, among=ids).items)
+    if after is not None:
+        return NO_NEWS._replace(gone=gone)
+    parts = where.parts if isinstance(where, All) else (where,)
+    newer = All((Term("id", Comparison.MORE, ids[0]), *parts))
+    return News(operator.queue.count_matching(newer, up_to=COUNTED), gone)
 
 
 def read_removals(operator: Operator, filters: Filters) -> list[Removal]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -13,9 +13,9 @@ import ops_dialog
 import ops_download
 import ops_live
 import ops_states
-from ops_data import Filters, JobPage, Target
+from ops_data import NO_NEWS, Filters, JobPage, News, Target
 from ops_live import Reading
-from persistentq.errors import InvalidArgument
+from persistentq.errors import InvalidArgument, StorageUnavailable
 from persistentq.job import Count, JobStatus
 from persistentq.operations import safe
 from persistentq.query import Comparison, Term, unparse
@@ -29,13 +29,15 @@ ROW, HEAD, MOST_ROWS = 35, 38, 14
 class Shown:
     """The page of jobs that is on the screen.
 
-    A selection is a list of row numbers. The table's key changes with the jobs, so a click on an older page that is
-    still on its way can never choose another job; and with each action, so that nothing stays chosen.
+    It keeps its jobs until others are asked for, as a table of other jobs begins at its top again. A selection is a
+    list of row numbers. The table's key changes with the jobs, so a click on an older page that is still on its way can
+    never choose another job; and with each action, so that nothing stays chosen.
     """
 
     question: tuple[Filters, str | None]
     acts: int
     reading: Reading[JobPage]
+    news: News = NO_NEWS
 
     @property
     def key(self) -> str:
@@ -122,9 +124,14 @@ def jobs(filters: Filters) -> None:
     if not page.targets:
         nothing_found(shown)
         return
-    is_every = st.toggle(
-        f"All that match ({number_text(page.total)})", key=f"every-{shown.acts}", disabled=bool(shown.chosen)
-    )
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        is_every = st.toggle(
+            f"All that match ({number_text(page.total)})",
+            key=f"every-{shown.acts}",
+            disabled=bool(shown.chosen),
+            width="content",
+        )
+        show_news(shown.news)
     every = unparse(filters.query) if is_every and not shown.chosen else None
     ops_actions.bar(shown.chosen, every)
     table(shown)
@@ -139,18 +146,47 @@ def jobs(filters: Filters) -> None:
 
 
 def current_page(filters: Filters) -> Shown:
-    """Read the page that the address names; while rows are selected, keep the one on the screen as it is."""
+    """Read the page that the address names, or how the jobs of the one on the screen are now."""
     if st.session_state.setdefault("trail_for", filters) != filters:
         st.session_state["trail_for"] = filters
         newest()
     question = filters, st.query_params.get("after")
     shown: Shown | None = st.session_state.get("shown")
     acts = ops_dialog.acts_so_far()
-    if shown and (shown.question, shown.acts) == (question, acts) and shown.chosen:
-        return shown
-    shown = Shown(question, acts, ops_live.read(ops_data.read_page, *question))
+    if shown and (shown.question, shown.acts) == (question, acts) and shown.reading.value.targets:
+        shown = looked_at_again(shown)
+    else:
+        shown = Shown(question, acts, ops_live.read(ops_data.read_page, *question))
     st.session_state["shown"] = shown
     return shown
+
+
+def looked_at_again(shown: Shown) -> Shown:
+    """Read what has happened since, and how the jobs are now; while rows are selected, keep them as they are."""
+    filters, _ = shown.question
+    reading, page = shown.reading, shown.reading.value
+    try:
+        news = ops_live.read(ops_data.read_news, *shown.question, page)
+        if not shown.chosen:
+            reading = ops_live.read(ops_data.read_again, filters, page)
+    except StorageUnavailable as error:
+        return replace(shown, reading=replace(reading, problem=error))
+    return replace(shown, reading=replace(reading, problem=news.problem), news=news.value)
+
+
+def show_news(news: News) -> None:
+    """Draw the button that shows what has happened since; it is always there, so that nothing below it moves."""
+    told = [f"{number_text(news.newer)} new"]
+    if news.gone:
+        told.append(f"{news.gone} match no more")
+    st.button(
+        f"{', '.join(told)} - show",
+        key="news",
+        disabled=not (news.newer.number or news.gone),
+        on_click=st.session_state.pop,
+        args=("shown", None),
+        help="The table keeps its jobs until you ask for others",
+    )
 
 
 def nothing_found(shown: Shown) -> None:

@@ -24,7 +24,6 @@ from persistentq.settings import Settings, load_settings
 
 LOCK_TIMEOUT = timedelta(seconds=1)
 LATELY = timedelta(seconds=10)
-INTERVALS: dict[str, int | None] = {"off": None, "1 s": 1, "2 s": 2, "5 s": 5, "15 s": 15, "60 s": 60}
 T = TypeVar("T")
 
 
@@ -167,7 +166,7 @@ def choose_interval() -> None:
     """Draw the choice of how often the live parts are drawn again."""
     st.segmented_control(
         "Refresh",
-        list(INTERVALS),
+        list(ops_states.INTERVALS),
         default="2 s",
         required=True,
         key="refresh",
@@ -189,7 +188,7 @@ def live(draw: Callable[[], None]) -> None:
             ops_states.explain(error)
 
     is_still = st.session_state.get("asking") is not None
-    every = None if is_still else INTERVALS[st.session_state.get("refresh") or "off"]
+    every = None if is_still else ops_states.interval()
     st.fragment(guarded, run_every=every)()
 
 

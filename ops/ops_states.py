@@ -14,6 +14,10 @@ from persistentq import clock
 from persistentq.errors import PersistentQError, StorageUnavailable
 
 LOOK_AGAIN = timedelta(seconds=2)
+INTERVALS = {"off": None} | {f"{seconds} s": timedelta(seconds=seconds) for seconds in (1, 2, 5, 15, 30, 60)}
+STALE_AFTER = 3
+"""So many intervals old is what nobody should take for the present."""
+
 # In a wheel this folder lies inside the library; there the programs have other names, and there is no Makefile.
 IN_CHECKOUT = not Path(__file__).resolve().parents[1].joinpath("launch.py").is_file()
 
@@ -66,14 +70,23 @@ def _commands(*lines: str) -> None:
     st.code("\n".join(lines), language="bash", wrap_lines=True)
 
 
+def interval() -> timedelta | None:
+    """Return how often the live parts are drawn again; None for not at all."""
+    return INTERVALS[st.session_state.get("refresh") or "off"]
+
+
 def as_of(at: datetime, problem: StorageUnavailable | None) -> None:
     """Say when the data was read; if it is not of now, say so and why."""
+    every, age = interval(), clock.now() - at
+    is_stale = every is not None and age > STALE_AFTER * every
     if problem is None:
-        st.caption(f"as of {moment(at)}")
+        more = " · refresh is off" if every is None else f" · stale, {span(age)} old" if is_stale else ""
+        st.caption(f"as of {moment(at)}{more}")
         return
-    age = span(clock.now() - at)
     st.warning(
-        f"{plain(problem.summary)}. What you see is of {moment(at)}, {age} ago.", icon=":material/lock_clock:"
+        f"{plain(problem.summary)}. What you see is {'stale: it is ' if is_stale else ''}of {moment(at)}, "
+        f"{span(age)} ago.",
+        icon=":material/lock_clock:",
     )
 
 

@@ -63,8 +63,9 @@ def soon(page: Page, condition: Callable[[], bool]) -> bool:
     return held
 
 
-def as_of(page: Page) -> str:
-    return page.get_by_text("as of").first.inner_text()
+def as_of(page: Page, number: int = 0) -> str:
+    """Return of when a part of the page is; how old that is by now may stand beside it."""
+    return page.get_by_text("as of").nth(number).inner_text().partition(" ·")[0]
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -119,8 +120,8 @@ def test_a_selection_outlives_the_refresh_and_deleting_needs_the_number(
         click_row(page, 1)
         expect(page.get_by_role("heading", name=f"Job {first} ·")).to_be_visible()
         third = store.enqueue("a", queue="still").id
-        table, details = (page.get_by_text("as of").nth(number).inner_text() for number in range(2))
-        assert soon(page, lambda: page.get_by_text("as of").nth(1).inner_text() != details)
+        table, details = (as_of(page, number) for number in range(2))
+        assert soon(page, lambda: as_of(page, 1) != details)
         assert as_of(page) == table
         expect(page.get_by_role("heading", name=f"Job {first} ·")).to_be_visible()
         page.get_by_role("button", name="Delete").click()
@@ -157,6 +158,26 @@ def test_a_consumer_that_nobody_knows_must_be_confirmed(
         dialog.get_by_role("button", name="Assign").click()
         expect(page.get_by_text(f"Assign worked for 1 job: {job.id}")).to_be_visible()
     assert store.get_job(job.id).reserved_for == "c9"
+
+
+def test_a_busy_first_page_keeps_its_place_until_the_newer_jobs_are_asked_for(
+    browser: Browser, server: Server, store: PersistentQInterface
+) -> None:
+    ids = [store.enqueue("a", queue="busy").id for _ in range(30)]
+    with tab(browser, server) as page:
+        page.goto(f"{server.url}/jobs?q=queue:busy")
+        expect(page.get_by_role("button", name="0 new - show")).to_be_disabled()
+        scrolled = page.get_by_test_id("stDataFrame").first.locator(".dvn-scroller")
+        scrolled.evaluate("element => element.scrollTo(0, 200)")
+        store.enqueue_many([NewJob("a", queue="busy")] * 2)
+        show = page.get_by_role("button", name="2 new - show")
+        expect(show).to_be_visible()
+        before = as_of(page)
+        assert soon(page, lambda: as_of(page) != before)
+        assert scrolled.evaluate("element => element.scrollTop") == 200
+        expect(page.get_by_text(f"Jobs {ids[-1]} to {ids[0]} ·")).to_be_visible()
+        show.click()
+        expect(page.get_by_text(f"Jobs {ids[-1] + 2} to {ids[0]} · 32 match")).to_be_visible()
 
 
 def test_a_row_of_a_sorted_table_is_the_job_it_shows(

@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit import config
 
 from ops_data import PAGE
-from persistentq import JobStatus, PersistentQInterface, open_queue
+from persistentq import JobStatus, PersistentQInterface, clock, open_queue
 from tests.front_ends.ops_kit import (
     HOSTILE,
     a_place,
@@ -203,12 +203,65 @@ def test_a_link_to_a_page_of_jobs_that_are_gone(store: PersistentQInterface) -> 
 def test_a_selection_holds_the_table_still(store: PersistentQInterface) -> None:
     first = store.enqueue("a")
     app = select_rows(visit(JOBS), [0])
-    store.enqueue("b")
+    store.dequeue("c1")
     app.run()
-    assert app.dataframe[0].value["id"].tolist() == [first.id]
-    assert f"Job {first.id} · ○ pending" in words(app)
+    assert app.dataframe[0].value["status"].tolist() == ["○ pending"]
+    assert f"Job {first.id} · ▶ processing" in words(app)
     select_rows(app, [])
-    assert len(app.run().dataframe[0].value) == 2
+    assert app.run().dataframe[0].value["status"].tolist() == ["▶ processing"]
+
+
+def test_newer_jobs_are_counted_and_shown_when_that_is_asked_for(store: PersistentQInterface) -> None:
+    """Other jobs make another table, which begins at its top."""
+    first = store.enqueue("a", queue="mail")
+    app = visit(JOBS, q="queue:mail status:pending")
+    assert (app.button(key="news").label, app.button(key="news").disabled) == ("0 new - show", True)
+    newer = store.enqueue("b", queue="mail")
+    store.enqueue("b", queue="other")
+    key = app.session_state["shown"].key
+    for rows in ([], [0]):
+        select_rows(app, rows).run()
+        assert app.button(key="news").label == "1 new - show"
+        assert app.dataframe[0].value["id"].tolist() == [first.id]
+        assert app.session_state["shown"].key == key
+    app.button(key="news").click().run()
+    assert app.dataframe[0].value["id"].tolist() == [newer.id, first.id]
+    store.dequeue("c1", ["mail"])
+    app.run()
+    assert app.button(key="news").label == "0 new, 1 match no more - show"
+    assert app.dataframe[0].value["status"].tolist() == ["○ pending", "▶ processing"]
+    app.button(key="news").click().run()
+    assert app.dataframe[0].value["id"].tolist() == [newer.id]
+    store.cancel(newer.id)
+    app.run().button(key="news").click().run()
+    assert "No job matches these filters" in words(app)
+    store.enqueue("c", queue="mail")
+    assert len(app.run().dataframe[0].value) == 1
+
+
+def test_an_older_page_tells_of_no_newer_jobs(store: PersistentQInterface) -> None:
+    ids = [store.enqueue("a").id for _ in range(PAGE + 5)]
+    app = visit(JOBS, after=str(ids[5]), q="status:pending")
+    store.enqueue("b")
+    assert app.run().button(key="news").label == "0 new - show"
+    store.cancel(ids[0])
+    assert app.run().button(key="news").label == "0 new, 1 match no more - show"
+
+
+def test_what_is_older_than_three_intervals_is_called_stale(
+    store: PersistentQInterface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.enqueue("a")
+    app = select_rows(visit(JOBS), [0])
+    assert app.segmented_control(key="refresh").options == ["off", *(f"{n} s" for n in (1, 2, 5, 15, 30, 60))]
+    for seconds, is_stale in ((5, False), (7, True)):
+        now = app.session_state["shown"].reading.at + timedelta(seconds=seconds)
+        monkeypatch.setattr(clock, "now", lambda now=now: now)
+        assert (f"stale, {seconds} s old" in words(app.run())) is is_stale
+    app.segmented_control(key="refresh").set_value("5 s").run()
+    assert "stale" not in words(app)
+    app.segmented_control(key="refresh").set_value("off").run()
+    assert "refresh is off" in words(app)
 
 
 # --- actions
