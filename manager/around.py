@@ -25,6 +25,16 @@ class Around:
         self.conf = self.surroundings.supervisor_conf
         self._supervised: Supervised | None = None
 
+    def log_tail(self, program: str) -> list[str]:
+        """Return the last lines of a supervised process's log, after `programs` has told of it.
+
+        Raises:
+            SupervisionError: there are none to be had.
+        """
+        if self._supervised is None:
+            raise SupervisionError(f"no supervisord of here keeps {program}", "start it")
+        return self._supervised.log_tail(program)
+
     def programs(self) -> dict[str, Program]:
         """Return what supervisord says of its processes by name; nothing if none answers, or it is not installed."""
         if self.conf is None or not self.conf.is_file():

@@ -180,6 +180,11 @@ def _reveal(words: Sequence[str]) -> Move:
     return ask_about
 
 
+def _log(words: Sequence[str]) -> Move:
+    (consumer,) = words
+    return moves.show_log(consumer)
+
+
 def _sort(words: Sequence[str]) -> Move:
     name = " ".join(words)
 
@@ -236,6 +241,7 @@ COMMANDS: Mapping[str, Command] = {
     "stop-consumer": Command("PROGRAM", "such as consumer:consumer_00", _named("stop-consumer")),
     "start-consumer": Command("PROGRAM", "the same", _named("start-consumer")),
     "restart-consumer": Command("PROGRAM", "the same", _named("restart-consumer")),
+    "log": Command("CONSUMER", "the last lines of its log", _log),
     "enqueue": Command("TASK [NAME=JSON …] [--queue=NAME] …", "one job", _enqueue),
     "import": Command("FILE", "enqueue the jobs of a file", _named("import")),
     "export": Command("FILE [--reveal]", "write the jobs that are shown", _export),

@@ -38,6 +38,14 @@ def row_details(state: State, width: int) -> list[Line]:
     return [[(style, text)] for style, whole in state.chosen.about for text in wrap(whole, max(2, width))]
 
 
+def log_lines(state: State, width: int) -> list[Line]:
+    """Return the last lines of a consumer's log, the latest at the end, in lines of at most `width` cells."""
+    if not state.output:
+        return [[("class:dim", "reading …" if state.output is None else "it has written nothing yet")]]
+    shown = (safe(line.expandtabs(4)) for line in state.output)
+    return [[("", text)] for line in shown for text in wrap(line, max(2, width))]
+
+
 def detail_lines(state: State, now: datetime, width: int) -> list[Line]:
     """Return everything about the selected job in lines of at most `width` cells."""
     job = state.selected

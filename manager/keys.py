@@ -115,6 +115,13 @@ BINDINGS: tuple[Binding, ...] = (
         "stop/start",
     ),
     _at(Place.CONSUMERS, "R", dialogs.ask_row("restart-consumer"), "restart the consumer", "restart"),
+    Binding(
+        ("l",),
+        moves.toggle_log,
+        "the last lines of the consumer's log, or its details again",
+        frozenset({Place.CONSUMERS}),
+        "log",
+    ),
     _at(Place.CONSUMERS, "+", dialogs.ask_scale(1), "one consumer more", "more"),
     _at(Place.CONSUMERS, "-", dialogs.ask_scale(-1), "one consumer fewer", "fewer"),
     _at(
@@ -141,7 +148,11 @@ BINDINGS: tuple[Binding, ...] = (
     Binding(("down", "j", "pagedown"), moves.scroll(1), "scroll the help down", HELP, "scroll"),
     Binding(("up", "k", "pageup"), moves.scroll(-1), "scroll the help up", HELP),
     Binding(
-        ("escape",), moves.step_back, "back: help or view, details, marks, query, status", NO_DIALOG, "back"
+        ("escape",),
+        moves.step_back,
+        "back: log, help or view, details, marks, query, status",
+        NO_DIALOG,
+        "back",
     ),
     Binding(("tab", "right"), dialogs.step_focus(1), "switch", BUTTONS, "switch"),
     Binding(("s-tab", "left"), dialogs.step_focus(-1), "switch", BUTTONS),

@@ -9,7 +9,7 @@ from persistentq.errors import DatabaseMissing, PersistentQError
 from persistentq.operations import safe
 
 from .cells import Click, Line, fit, flow, pad, plain, wrap
-from .detail import detail_lines, row_details
+from .detail import detail_lines, log_lines, row_details
 from .header import freshness, header_lines
 from .help import help_lines
 from .keys import hints
@@ -83,6 +83,8 @@ def _table(state: State, now: datetime, width: int, height: int, click: Click) -
 
 
 def _all_details(state: State, now: datetime, width: int) -> list[Line]:
+    if state.shows_log:
+        return log_lines(state, width)
     return detail_lines(state, now, width) if state.view is Place.JOBS else row_details(state, width)
 
 
@@ -98,9 +100,11 @@ def _detail_size(state: State) -> tuple[int, int]:
 def _details(state: State, now: datetime, click: Click) -> list[Line]:
     width, height = _detail_size(state)
     lines = _all_details(state, now, width)
-    seen = lines[state.scroll : state.scroll + height]
-    extent = f": lines {state.scroll + 1} to {state.scroll + len(seen)} of {len(lines)}, ] and [ scroll"
-    caption = plain(fit("details" + (extent if len(lines) > height else ""), width), "class:head")
+    start = max(0, len(lines) - height - state.scroll) if state.shows_log else state.scroll
+    seen = lines[start : start + height]
+    name = f"log of {safe(state.log_of)}" if state.shows_log else "details"
+    extent = f": lines {start + 1} to {start + len(seen)} of {len(lines)}, ] and [ scroll"
+    caption = plain(fit(name + (extent if len(lines) > height else ""), width), "class:head")
     scrollable: list[Line] = [[(*piece[:2], click(None, scroll)) for piece in line] for line in seen]
     return [caption, *_filled(scrollable, height)]
 

@@ -248,12 +248,35 @@ def show_rows_jobs(state: State) -> State:
 
 def toggle_details(state: State) -> State:
     """Show or hide the selected job's details."""
-    return replace(state, details=not state.shows_details, scroll=0)
+    return replace(state, details=not state.shows_details, is_log=False, scroll=0)
+
+
+def toggle_log(state: State) -> State:
+    """Show the last lines of the log of the consumer under the cursor, or its details again."""
+    if not state.is_log and state.chosen is None:
+        return state.says("nothing is selected", is_error=True)
+    return replace(state, is_log=not state.is_log, scroll=0)
+
+
+def show_log(consumer: str) -> Move:
+    """Show the last lines of this consumer's log."""
+
+    def show(state: State) -> State:
+        there = select_row(consumer)(go_to(Place.CONSUMERS)(state))
+        return replace(there, is_log=True)
+
+    return show
 
 
 def scroll(direction: int) -> Move:
     """Scroll the details or the help by half of what is seen; the drawing keeps it within the text."""
-    return lambda state: replace(state, scroll=max(0, state.scroll + direction * (state.body_lines // 2)))
+
+    def scroll_by_half(state: State) -> State:
+        # A log is counted from its end, so that what is added is seen.
+        sign = -1 if state.shows_log else 1
+        return replace(state, scroll=max(0, state.scroll + sign * direction * (state.body_lines // 2)))
+
+    return scroll_by_half
 
 
 def toggle_mark(state: State) -> State:
@@ -295,12 +318,16 @@ def unmark_all(state: State) -> State:
     return replace(state, marks=frozenset(), is_all=False)
 
 
+def _leave(state: State) -> State:
+    if state.shows_log and state.place is not Place.HELP:
+        return toggle_log(state)
+    return _go_back(state) if state.back else go_to(Place.JOBS)(state)
+
+
 def step_back(state: State) -> State:
-    """Undo the innermost of: help or view, details, marks, what was asked for, the status."""
-    if state.place is not Place.JOBS and state.back:
-        return _go_back(state)
+    """Undo the innermost of: log, help or view, details, marks, what was asked for, the status."""
     if state.place is not Place.JOBS:
-        return go_to(Place.JOBS)(state)
+        return _leave(state)
     if state.shows_details and not state.is_beside:
         return toggle_details(state)
     if state.marks or state.is_all:

@@ -15,7 +15,7 @@ from .around import Around
 from .asking import Do, Look, Question, Quit
 from .cells import Line
 from .commands import COMMANDS, read_command
-from .detail import detail_lines
+from .detail import detail_lines, log_lines
 from .header import caption
 from .layout import words_instead
 from .popup import question_lines
@@ -133,6 +133,8 @@ class Plain:
             self._write(job_lines(state, now, COLUMNS, LINES, _no_click))
         else:
             self._write(row_lines(state, COLUMNS, len(state.rows) + 1, _no_click))
+        if state.shows_log:
+            self._write(log_lines(state, COLUMNS))
 
     def _tell_message(self) -> None:
         if self._state.message is not None:

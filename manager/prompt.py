@@ -178,5 +178,5 @@ def _commands(text: str, state: State) -> Iterable[Offer]:
         return [
             (f"query {word}", does) for word, does in complete(rest, lambda *which: _known(state, *which))
         ]
-    field = {"pause": "queue", "resume": "queue", "assign": "consumer"}.get(name)
+    field = {"pause": "queue", "resume": "queue", "assign": "consumer", "log": "consumer"}.get(name)
     return [(f"{name} {word}", does) for word, does in _known(state, field, rest)] if field else []

@@ -23,7 +23,7 @@ from persistentq.query import parse
 from . import deeds, news
 from .around import Around
 from .asking import Do, Look
-from .rows import read_rows
+from .rows import read_output, read_rows
 from .snapshot import Counts, Place, Request, Snapshot
 from .state import Move
 
@@ -91,7 +91,11 @@ class Reader(Thread):
                 self._counts = snapshot.counts
             is_rung = self._bell.wait(pause.total_seconds())
             was_read, request = request, self._request
-            while request == was_read._replace(is_frozen=True) and changes == self._changes and not self._is_over:
+            while (
+                request == was_read._replace(is_frozen=True)
+                and changes == self._changes
+                and not self._is_over
+            ):
                 is_rung, request = self._bell.wait(STANDSTILL.total_seconds()), self._request
             if not is_rung or changes != self._changes:
                 self._counts = None
@@ -137,7 +141,8 @@ def read(operator: Operator, request: Request, around: Around, counts: Counts | 
     if request.place is Place.JOBS:
         found |= _read_jobs(operator, request)
     else:
-        found["rows"] = read_rows(request.place, operator, around)
+        found["rows"] = rows = read_rows(request.place, operator, around)
+        found["output"] = read_output(request.log_of, rows, operator, around)
     return Snapshot(request=request, location=queue.location, read_at=clock.now(), next_in=INTERVAL, **found)
 
 

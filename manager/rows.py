@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from persistentq import clock
-from persistentq.errors import PersistentQError
+from persistentq.errors import PersistentQError, SupervisionError
 from persistentq.insight import Check, Grade
 from persistentq.job import ConsumerInfo, JobStatus, QueueInfo
 from persistentq.journal import JournalEntry
@@ -61,6 +61,19 @@ def read_rows(place: Place, operator: Operator, around: Around) -> tuple[Row, ..
         StorageError: the database fails.
     """
     return tuple(_READERS[place](operator, around))
+
+
+def read_output(key: str, rows: Sequence[Row], operator: Operator, around: Around) -> tuple[str, ...]:
+    """Return the last lines of the log of the consumer with this row, or why there are none; nothing for no key."""
+    if not key:
+        return ()
+    program = next((row.program for row in rows if row.key == key), "")
+    if not program:
+        return (f"{key} is not kept by the supervisord of here: its output is where it was started",)
+    try:
+        return tuple(map(operator.redaction.text, around.log_tail(program)))
+    except SupervisionError as problem:
+        return (problem.summary,)
 
 
 def _plain(*texts: object) -> tuple[Styled, ...]:

@@ -70,7 +70,11 @@ class Listing(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What the reader shall read: a view; of the jobs a page, one in full, and which of the marked ones are gone."""
+    """What the reader shall read: a view; of the jobs a page, one in full, and which of the marked ones are gone.
+
+    Attributes:
+        log_of: The consumer whose log is read, as its row is called; empty for none.
+    """
 
     place: Place
     listing: Listing
@@ -79,6 +83,7 @@ class Request(NamedTuple):
     marks: frozenset[int]
     is_detailed: bool = False
     is_frozen: bool = False
+    log_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +100,7 @@ class Snapshot:
         log: What its tasks have told.
         facts: Why it does not run.
         rows: Those of another view than the jobs.
+        output: The last lines of the log that the request named, or why there are none.
         gone: Marked jobs that do not exist any more.
     """
 
@@ -112,6 +118,7 @@ class Snapshot:
     facts: tuple[Fact, ...] = ()
     consumers: tuple[ConsumerInfo, ...] = ()
     rows: tuple[Row, ...] = ()
+    output: tuple[str, ...] = ()
     gone: frozenset[int] = frozenset()
 
     @property

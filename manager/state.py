@@ -53,7 +53,8 @@ class State:
         is_all: Whether every job that the query means is marked, instead of `marks`.
         anchor: The job that was marked last, where a range begins.
         details: Whether the details show; None: if there is room beside the table.
-        scroll: The first line shown of the details, or of the help.
+        is_log: Whether a consumer's details are the last lines of its log.
+        scroll: The first line shown of the details, or of the help; of a log, how many lines its end is below.
         is_frozen: Whether nothing is read.
         revealed: A job as it was when somebody looked at its secrets.
         history: What was typed on the prompt.
@@ -82,6 +83,7 @@ class State:
     is_all: bool = False
     anchor: int | None = None
     details: bool | None = None
+    is_log: bool = False
     scroll: int = 0
     is_frozen: bool = False
     revealed: Job | None = None
@@ -123,8 +125,29 @@ class State:
         """Whether the details are to be seen: if nobody said, where there is room for them."""
         if self.view is Place.JOBS:
             return self.is_wide if self.details is None else self.details
+        if self.shows_log:
+            return True
         has_more = self.chosen is not None and bool(self.chosen.about)
         return has_more and (self.lines >= HIGH if self.details is None else self.details)
+
+    @property
+    def log_of(self) -> str:
+        """Whose log is to be read, as the consumer's row is called; empty for none."""
+        if not self.is_log or self.view is not Place.CONSUMERS:
+            return ""
+        return self.chosen.key if self.chosen else self.cursors.get(self.view, "")
+
+    @property
+    def shows_log(self) -> bool:
+        """Whether the last lines of a consumer's log are to be seen."""
+        return bool(self.log_of) and self.chosen is not None
+
+    @property
+    def output(self) -> tuple[str, ...] | None:
+        """The last lines of the log that is to be seen, or None while they are being read."""
+        if self.snapshot is None or self.snapshot.request.log_of != self.log_of:
+            return None
+        return self.snapshot.output
 
     @property
     def is_beside(self) -> bool:
@@ -166,6 +189,7 @@ class State:
             self.marks,
             self.shows_details,
             self.is_frozen,
+            self.log_of,
         )
 
     @property

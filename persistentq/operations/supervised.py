@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,6 +17,7 @@ from xmlrpc.client import Fault, ProtocolError, ServerProxy, Transport
 from persistentq.errors import ExtraMissing, SupervisionError
 
 RPC_S = 10.0
+LOG_BYTES = 32_768
 PLACES = (
     "supervisor/supervisord.conf",
     "supervisord.conf",
@@ -143,6 +145,29 @@ class Supervised:
             )
             for info in self.call("getAllProcessInfo")
         ]
+
+    def log_tail(self, program: str, size: int = LOG_BYTES) -> list[str]:
+        """Return the last lines that a process has written to its log, oldest first; they may hold what a job told.
+
+        Args:
+            program: `group:process`, as supervisord calls it.
+            size: So many bytes of it at most.
+
+        Raises:
+            SupervisionError: supervisord does not answer, knows no such process, or its log cannot be read here.
+        """
+        log = Path(self.call("getProcessInfo", program)["stdout_logfile"])
+        if not log.is_file():
+            raise SupervisionError(f"the output of {program} is kept in no file here", "see stdout_logfile")
+        # Not by supervisord, whose answer is no XML where a log has colours.
+        try:
+            with log.open("rb") as file:
+                start = max(0, file.seek(0, os.SEEK_END) - size)
+                file.seek(start)
+                lines = file.read(size).decode(errors="replace").splitlines()
+        except OSError as error:
+            raise SupervisionError(f"{log} cannot be read ({error.strerror})", "") from error
+        return lines[1:] if start else lines
 
     def configs(self, group: str) -> Any:
         """Return what the file says of the processes of a program: Supervisor's ProcessConfigs.
