@@ -245,6 +245,7 @@ COMMANDS: Mapping[str, Command] = {
     "enqueue": Command("TASK [NAME=JSON …] [--queue=NAME] …", "one job", _enqueue),
     "import": Command("FILE", "enqueue the jobs of a file", _named("import")),
     "export": Command("FILE [--reveal]", "write the jobs that are shown", _export),
+    "columns": Command("", "more columns of the jobs, or the usual ones", _plainly(moves.toggle_columns)),
     "freeze": Command("", "read nothing, or go on", _plainly(moves.toggle_freeze)),
     "help": Command("", "the keys", _plainly(moves.toggle_help)),
     "quit": Command("", "leave", _plainly(moves.quit_manager)),

@@ -89,6 +89,7 @@ BINDINGS: tuple[Binding, ...] = (
     Binding(("a",), moves.mark_page, "mark every job on the page", JOBS),
     Binding(("A",), moves.mark_all, "mark every job that the query means, on all pages", JOBS, "all"),
     Binding(("u",), moves.unmark_all, "take every mark away", JOBS),
+    Binding(("w",), moves.toggle_columns, "more columns, or the usual ones again", JOBS),
     Binding(("]",), moves.scroll(1), "scroll the details down", VIEWS),
     Binding(("[",), moves.scroll(-1), "scroll the details up", VIEWS),
     Binding(("up", "k"), moves.step_rows(-1), "up", LISTS),

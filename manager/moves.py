@@ -251,6 +251,11 @@ def toggle_details(state: State) -> State:
     return replace(state, details=not state.shows_details, is_log=False, scroll=0)
 
 
+def toggle_columns(state: State) -> State:
+    """Show all columns of the jobs that have room, or the usual ones again."""
+    return replace(state, has_all_columns=not state.has_all_columns)
+
+
 def toggle_log(state: State) -> State:
     """Show the last lines of the log of the consumer under the cursor, or its details again."""
     if not state.is_log and state.chosen is None:

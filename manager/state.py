@@ -53,6 +53,7 @@ class State:
         is_all: Whether every job that the query means is marked, instead of `marks`.
         anchor: The job that was marked last, where a range begins.
         details: Whether the details show; None: if there is room beside the table.
+        has_all_columns: Whether the jobs show all columns that have room, not only the usual ones.
         is_log: Whether a consumer's details are the last lines of its log.
         scroll: The first line shown of the details, or of the help; of a log, how many lines its end is below.
         is_frozen: Whether nothing is read.
@@ -83,6 +84,7 @@ class State:
     is_all: bool = False
     anchor: int | None = None
     details: bool | None = None
+    has_all_columns: bool = False
     is_log: bool = False
     scroll: int = 0
     is_frozen: bool = False
@@ -124,7 +126,8 @@ class State:
     def shows_details(self) -> bool:
         """Whether the details are to be seen: if nobody said, where there is room for them."""
         if self.view is Place.JOBS:
-            return self.is_wide if self.details is None else self.details
+            has_room = self.is_wide and not self.has_all_columns
+            return has_room if self.details is None else self.details
         if self.shows_log:
             return True
         has_more = self.chosen is not None and bool(self.chosen.about)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Generic, NamedTuple, TypeVar
 
 from prompt_toolkit.utils import get_cwidth
 
-from persistentq.job import Job
+from persistentq.job import Job, JobStatus
 from persistentq.operations import safe
 
 from .cells import Click, Line, fit, pad
@@ -16,10 +16,14 @@ from .moves import select_job, select_row, step_row, step_rows
 from .snapshot import Row, Styled
 from .state import State
 from .views import VIEWS, Head
-from .wording import distance_text, latest_change, status_text
+from .wording import distance_text, latest_change, span_text, status_text
 
 SIGNS = 3
 """Cells before the first column: the cursor, the mark, a space."""
+
+NUMBERS = frozenset({"id", "tries", "created", "ran", "priority", "when"})
+WIDEST = 40
+"""Of all columns of the jobs: those whose cells stand on the right, and no column is wider."""
 
 NARROWEST_COLUMN = 6
 ROOM_FOR_QUEUE = 55
@@ -39,7 +43,7 @@ class Column(NamedTuple, Generic[Item]):
 
 def job_lines(state: State, now: datetime, width: int, height: int, click: Click) -> list[Line]:
     """Return the head and those jobs of the page that fit, the selected one among them."""
-    columns = _job_columns(state.jobs, now, width)
+    columns = (_all_columns if state.has_all_columns else _job_columns)(state.jobs, now, width)
     start, end = _window(state.row, len(state.jobs), height - 1)
     lines = [_head(columns, width)]
     for row in range(start, end):
@@ -129,6 +133,42 @@ def _job_columns(jobs: tuple[Job, ...], now: datetime, width: int) -> list[Colum
     if rest < ROOM_FOR_QUEUE:
         return [column for column in columns if column.title != "queue"]
     return [*columns[:-1], columns[-1]._replace(width=columns[-1].width - queue - 1)]
+
+
+def _all_columns(jobs: tuple[Job, ...], now: datetime, width: int) -> list[Column[Job]]:
+    """Return every column that has room, the first ones before the others, each as wide as what stands in it."""
+    cells: Mapping[str, Callable[[Job], str | Styled]] = {
+        "id": lambda job: str(job.id),
+        "status": lambda job: status_text(job.status),
+        "task": lambda job: safe(job.task),
+        "queue": lambda job: safe(job.queue),
+        "tries": _tries,
+        "consumer": _holder,
+        "created": lambda job: distance_text(job.created_at, now),
+        "ran": lambda job: _ran(job, now),
+        "tags": lambda job: safe(" ".join(job.tags)),
+        "priority": lambda job: str(job.priority),
+        "when": lambda job: distance_text(latest_change(job), now),
+        "error": lambda job: _remark(job, width),
+    }
+    columns: list[Column[Job]] = []
+    room = width - SIGNS
+    for title, cell in cells.items():
+        texts = [text if isinstance(text := cell(job), str) else text[1] for job in jobs]
+        natural = min(_widest(texts, at_least=len(title)), WIDEST)
+        column = Column(
+            title, max(len(title), room - 1) if title == "error" else natural, cell, title in NUMBERS
+        )
+        if column.width < room:
+            columns.append(column)
+            room -= column.width + 1
+    return columns
+
+
+def _ran(job: Job, now: datetime) -> str:
+    """Return how long the latest attempt took, or takes by now."""
+    end = now if job.status is JobStatus.PROCESSING else job.finished_at
+    return span_text(max(end - job.started_at, timedelta(0))) if job.started_at and end else ""
 
 
 def _widest(texts: list[str], *, at_least: int) -> int:

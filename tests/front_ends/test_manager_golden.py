@@ -21,6 +21,7 @@ GOLDEN = Path(__file__).with_name("golden")
 SCENES: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {
     "jobs": ((80, 24), ()),
     "jobs_wide": ((120, 40), ("Down", "Down", "Down", "Down")),
+    "jobs_all_columns": ((120, 40), ("w",)),
     "too_small": ((50, 10), ()),
     "details": ((80, 24), ("End", "Enter")),
     "query_completion": ((80, 24), ("/", *"queue:")),
