@@ -11,7 +11,10 @@ import ops_data
 import ops_details
 import ops_dialog
 import ops_download
+import ops_enqueue
+import ops_import
 import ops_live
+import ops_secrets
 import ops_states
 from ops_data import NO_NEWS, Filters, JobPage, News, Target
 from ops_live import Reading
@@ -53,6 +56,11 @@ class Shown:
 
 def show() -> None:
     """Draw the page; the part below the filters is drawn again and again."""
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.subheader("Jobs", anchor=False, width="content")
+        with st.container(horizontal=True, width="content"):
+            ops_enqueue.button()
+            ops_import.button()
     filters = choose_filters()
     ops_dialog.last_result()
     ops_live.live(lambda: jobs(filters))
@@ -263,8 +271,9 @@ def turn_pages(shown: Shown) -> None:
                 form.upper(),
                 ops_download.address(unparse(shown.question[0].query), form),
                 icon=":material/download:",
-                help=f"All that match, as {form}",
+                help=f"All that match, as {form}, without secrets",
             )
+        ops_secrets.button(unparse(shown.question[0].query))
     if page.scanned and page.next and len(page.targets) < ops_data.PAGE:
         st.caption(
             f"No index knows all of this: {page.scanned:,} jobs were looked at. Older goes on from there."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -11,15 +12,12 @@ from streamlit import config
 
 from ops_wishes import ANYONE
 from persistentq import Act
-from tests.front_ends.ops_kit import agree, select_rows, visit
+from tests.front_ends.ops_kit import agree, choose, downloaded, select_rows, visit
 
 if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest
 
     from tests.front_ends.test_every_action import Case
-
-NOT_IN_THE_DASHBOARD = frozenset({"enqueue", "import", "take secrets out"})
-"""What the dashboard leaves to the other faces: it takes no files in, and gives none out with secrets."""
 
 
 def by_dashboard(case: Case, reason: str) -> None:
@@ -38,7 +36,10 @@ def by_dashboard(case: Case, reason: str) -> None:
             # One that nobody knows is confirmed once more.
             name_consumer(app, case.act)
             agree(app)
-        assert app.success, [element.value for element in app.error]
+        if tickets := [link.url for link in app.link_button if "ticket=" in link.url]:
+            assert b"password" in downloaded(tickets[0])
+        else:
+            assert app.success, [element.value for element in app.error]
     finally:
         config.set_option("server.address", before)
         st.cache_resource.clear()
@@ -95,8 +96,32 @@ def _resume(case: Case) -> AppTest:
     return visit("ops_queues.py", queue=case.typed[-1]).button(key="resume").click().run()
 
 
-def _reveal(_: Case) -> AppTest:
-    return visit(job="1").button(key="reveal").click().run()
+def _reveal(case: Case) -> AppTest:
+    if case.typed[0] == "show":
+        return visit(job="1").button(key="reveal").click().run()
+    app = visit("ops_jobs.py", q=case.typed[3]).button(key="with-secrets").click().run()
+    app.radio(key="secrets-format").set_value("csv").run()
+    return app
+
+
+def _enqueue(case: Case) -> AppTest:
+    options = dict(zip(case.typed[2::2], case.typed[3::2], strict=True))
+    name, _, value = options["--arg"].partition("=")
+    app = visit("ops_jobs.py").button(key="enqueue").click().run()
+    choose(app, "new-task", case.typed[1])
+    choose(app, "new-queue", options["--queue"])
+    app.text_area(key="new-args").set_value(json.dumps({name: json.loads(value)}))
+    app.number_input(key="new-priority").set_value(int(options["--priority"]))
+    app.text_input(key="new-run-at").set_value(options["--at"])
+    app.text_input(key="new-tags").set_value(options["--tag"])
+    return app
+
+
+def _import(case: Case) -> AppTest:
+    file = Path(case.typed[1])
+    app = visit("ops_jobs.py").button(key="import").click().run()
+    app.file_uploader[0].set_value((file.name, file.read_bytes(), "application/jsonl"))
+    return app.run()
 
 
 _PAGES: Mapping[str, Callable[[Case], AppTest]] = {
@@ -104,4 +129,6 @@ _PAGES: Mapping[str, Callable[[Case], AppTest]] = {
     "pause": _pause,
     "resume": _resume,
     "reveal": _reveal,
+    "enqueue": _enqueue,
+    "import": _import,
 }

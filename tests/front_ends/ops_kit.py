@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -18,9 +19,12 @@ from urllib.request import urlopen
 import pytest
 import streamlit as st
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
+import ops_download
 from persistentq import Job, PersistentQInterface
 from persistentq.clock import Deadline
 
@@ -83,10 +87,31 @@ def select_rows(app: AppTest, rows: Sequence[int]) -> AppTest:
     return app.run()
 
 
+def choose(app: AppTest, key: str, value: str) -> None:
+    """Choose in a box, or type what it does not offer; AppTest knows no typing there, as a browser does."""
+    box = app.selectbox(key=key)
+    box.options = [*dict.fromkeys([*box.options, value])]
+    box.set_value(value)
+
+
 def agree(app: AppTest) -> AppTest:
     """Press the button of the open dialog."""
-    next(button for button in app.button if button.form_id == "ask").click()
+    next(button for button in app.button if button.form_id == "ask" or button.key == "agree").click()
     return app.run()
+
+
+def downloaded(address: str) -> bytes:
+    """Return what is at an address of `ops_download`, asked for without a server."""
+    query = address.partition("?")[2].encode()
+    request = Request({"type": "http", "method": "GET", "query_string": query, "headers": []})
+    answer = ops_download.download(request)
+    if not isinstance(answer, StreamingResponse):
+        return bytes(answer.body)
+
+    async def whole() -> bytes:
+        return b"".join([bytes(part) async for part in answer.body_iterator if not isinstance(part, str)])
+
+    return asyncio.run(whole())
 
 
 def fail_for_good(

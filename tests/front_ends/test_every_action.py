@@ -23,7 +23,7 @@ from persistentq.operations.formats import Format
 from persistentq.sql.models import Base, EpochMicroseconds, SchemaRow
 from tests.front_ends import manager_kit
 from tests.front_ends.admin_kit import environment, run
-from tests.front_ends.ops_acts import NOT_IN_THE_DASHBOARD, by_dashboard
+from tests.front_ends.ops_acts import by_dashboard
 
 REASON = "for the test"
 LATE = datetime(2035, 5, 1, 12, tzinfo=UTC)
@@ -227,12 +227,7 @@ FACES: Mapping[str, Callable[[Path, Case], None]] = {
 
 @pytest.mark.parametrize(
     ("face", "name"),
-    [
-        (face, name)
-        for face in FACES
-        for name in CASES
-        if not (face == "dashboard" and name in NOT_IN_THE_DASHBOARD)
-    ],
+    [(face, name) for face in FACES for name in CASES],
 )
 def test_a_face_does_what_the_layer_does(
     face: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

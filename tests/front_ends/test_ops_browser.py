@@ -310,6 +310,52 @@ def test_what_matches_is_downloaded(browser: Browser, server: Server, store: Per
     assert [row["id"] for row in rows if "id" in row] == ids
 
 
+@pytest.mark.parametrize("width", [1400, 420])
+def test_a_job_is_enqueued_by_hand_and_others_out_of_a_file(
+    browser: Browser, server: Server, store: PersistentQInterface, width: int
+) -> None:
+    name = f"hand-{width}"
+    with tab(browser, server, width=width) as page:
+        page.goto(f"{server.url}/jobs?q=queue:{name}")
+        page.get_by_role("button", name="Enqueue").click()
+        dialog = page.get_by_role("dialog")
+        for label, value in (("Task", "mail.send"), ("Queue", name)):
+            dialog.get_by_label(label).fill(value)
+            dialog.get_by_label(label).press("Enter")
+        dialog.get_by_label("Arguments, a JSON object").fill("[1]")
+        dialog.get_by_role("button", name="Enqueue").click()
+        expect(dialog.get_by_text("args '[1]' is not a JSON object")).to_be_visible()
+        dialog.get_by_label("Arguments, a JSON object").fill('{"n": 1}')
+        dialog.get_by_role("button", name="Enqueue").click()
+        expect(page.get_by_text("is pending. Until it is taken")).to_be_visible()
+        page.get_by_role("button", name="Import").click()
+        line = json.dumps({"task": "mail.send", "queue": name}).encode()
+        file = {"name": f"{name}.jsonl", "mimeType": "text/plain", "buffer": line}
+        dialog.locator("input[type=file]").set_input_files([file])  # type: ignore[list-item]
+        expect(dialog.get_by_text("Enqueue 1 job?")).to_be_visible()
+        dialog.get_by_role("button", name="Import", exact=True).click()
+        expect(page.get_by_text("Imported 1 job.")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    imported, typed = store.list_jobs(queue=name)
+    assert (typed.task, typed.args, imported.args) == ("mail.send", {"n": 1}, {})
+
+
+def test_secrets_are_asked_for_and_downloaded_once(
+    browser: Browser, server: Server, store: PersistentQInterface
+) -> None:
+    store.enqueue("a", {"password": "swordfish"}, queue="secret")
+    with tab(browser, server) as page:
+        page.goto(f"{server.url}/jobs?q=queue:secret")
+        page.get_by_role("button", name="With secrets").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Reason", exact=True).fill("to move them")
+        dialog.get_by_role("button", name="Export with secrets").click()
+        link = dialog.get_by_role("link", name="Download jobs.jsonl").get_attribute("href")
+        assert "swordfish" in page.request.get(f"{server.url}{link}").text()
+        assert page.request.get(f"{server.url}{link}").status == 403
+    assert [entry.reason for entry in store.list_journal(verb="reveal").items] == ["to move them"]
+
+
 def test_the_activity_of_a_queue_has_charts_in_both_themes(
     browser: Browser, server: Server, store: PersistentQInterface
 ) -> None:

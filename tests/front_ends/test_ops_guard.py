@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import ops_download
 import ops_guard
+from ops_download import Wanted
 from ops_guard import Guard, Keys, Role, Visitor
 from persistentq import NewJob, open_queue
 from persistentq.clock import Deadline
@@ -261,7 +262,9 @@ def test_who_goes_away_in_the_middle_leaves_no_thread_behind(store_file: Path) -
     with open_queue(f"sqlite:///{store_file}") as queue:
         operator = Operator(queue)
         before = threading.active_count()
-        parts = ops_download._parts(operator, queue, operator.choose("queue:files"), Format.JSONL)
+        parts = ops_download._parts(
+            operator, queue, operator.choose("queue:files"), Wanted("queue:files", Format.JSONL)
+        )
         assert next(parts)
         parts.close()
         assert Deadline(10).wait_for(lambda: threading.active_count() <= before)

@@ -11,12 +11,15 @@ import pytest
 import streamlit as st
 from streamlit import config
 
+import ops_download
 from ops_data import PAGE
 from persistentq import JobStatus, PersistentQInterface, clock, open_queue
 from tests.front_ends.ops_kit import (
     HOSTILE,
     a_place,
     agree,
+    choose,
+    downloaded,
     fail_for_good,
     locked,
     select_rows,
@@ -413,6 +416,121 @@ def test_all_that_match(store: PersistentQInterface) -> None:
     app.button(key="undo").click().run()
     assert "Undo worked for 101 jobs" in words(app)
     assert len(store.list_jobs(status="failed", task="mail.send", limit=1000)) == PAGE + 2
+
+
+def test_a_job_is_enqueued_and_what_is_wrong_stands_at_its_field(store: PersistentQInterface) -> None:
+    store.heartbeat("c1", host="h", pid=1, queues=["default"], tasks=["mail.send"])
+    app = visit(JOBS)
+    app.button(key="enqueue").click().run()
+    assert not app.error
+    for key, value, wrong in (
+        ("new-task", None, "task '' is not"),
+        ("new-args", "[1]", "args '[1]' is not a JSON object"),
+        ("new-args", '{"n": NaN}', "args {'n': nan} is not JSON"),
+        ("new-run-at", "soon", "run_at 'soon'"),
+        ("new-tags", "a/b", "tag 'a/b' is not"),
+    ):
+        if value:
+            next(one for kind in (app.text_area, app.text_input) for one in kind if one.key == key).set_value(
+                value
+            )
+        agree(app)
+        assert wrong in words(app)
+        if key == "new-task":
+            app.selectbox(key="new-task").set_value("mail.send")
+        else:
+            next(one for kind in (app.text_area, app.text_input) for one in kind if one.key == key).set_value(
+                ""
+            )
+    assert not store.list_jobs()
+    app.text_area(key="new-args").set_value('{"to": "x"}').run()
+    assert """admin enqueue mail.send --args '{"to": "x"}'""" in words(app)
+    agree(app)
+    (job,) = store.list_jobs()
+    assert (job.task, job.args, job.queue) == ("mail.send", {"to": "x"}, "default")
+    assert f"Job {job.id} is pending." in words(app)
+    assert app.dataframe[0].value["id"].tolist() == [job.id]
+
+
+def test_a_file_is_looked_at_imported_and_taken_back(store: PersistentQInterface) -> None:
+    def upload(name: str, text: str) -> None:
+        app.button(key="import").click().run()
+        app.file_uploader[0].set_value((name, text.encode(), "text/plain")).run()
+
+    app = visit(JOBS)
+    upload("jobs.jsonl", '{"task": "a"}\n{"colour": "red"}\n')
+    assert "1 line must be mended first" in words(app)
+    assert "line 2" in words(app)
+    assert app.button(key="agree").disabled
+    lines = "task,queue,status\na,mail,pending\nb,mail,\nc,mail,done\n"
+    app = visit(JOBS)
+    upload("jobs.csv", lines)
+    assert "Enqueue 2 jobs?" in words(app)
+    assert "Passed over, being finished: 1 done." in words(app)
+    assert "admin import jobs.csv" in words(app)
+    assert not store.list_jobs()
+    agree(app)
+    assert "Imported 2 jobs." in words(app)
+    assert [job.task for job in store.list_jobs()] == ["b", "a"]
+    upload("jobs.csv", lines)
+    assert "Nothing of it is left to enqueue." in words(app)
+    assert app.button(key="agree").disabled
+    app = app.checkbox(key="repeat").set_value(True).run()
+    assert "Enqueue 2 jobs?" in words(app)
+    agree(app)
+    app.button(key="undo").click().run()
+    assert "Undo worked for 2 jobs" in words(app)
+    assert len(store.list_jobs()) == 2
+
+
+def test_secrets_are_downloaded_once_and_the_journal_tells(
+    store: PersistentQInterface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.enqueue("a", {"password": "swordfish"})
+    app = visit(JOBS, q="task:a")
+    app.button(key="with-secrets").click().run()
+    app.text_input(key="reason").set_value("to move them").run()
+    assert "admin export jobs.jsonl --where task:a --reveal --reason 'to move them'" in words(app)
+    tickets = []
+    for _ in range(3):
+        agree(app)
+        tickets += [link.url for link in app.link_button if "ticket=" in link.url]
+    assert not store.list_journal().items
+    assert b"swordfish" in downloaded(tickets[0])
+    (entry,) = store.list_journal().items
+    assert (entry.verb, entry.query, entry.reason, entry.face) == (
+        "reveal",
+        "task:a",
+        "to move them",
+        "dashboard",
+    )
+    assert b"used before" in downloaded(tickets[0])
+    monkeypatch.setenv("QUEUE_READONLY", "1")
+    assert b"read-only" in downloaded(tickets[1])
+    monkeypatch.setattr(ops_download.time, "monotonic", lambda: float("inf"))
+    assert b"too old" in downloaded(tickets[2])
+    assert len(store.list_journal().items) == 1
+
+
+@pytest.mark.parametrize("key", ["enqueue", "import", "with-secrets"])
+def test_whoever_only_looks_enqueues_nothing_and_takes_no_secrets(
+    store: PersistentQInterface, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    store.enqueue("a")
+    app = visit(JOBS)
+    app.button(key=key).click().run()
+    if key == "enqueue":
+        choose(app, "new-task", "b")
+    monkeypatch.setenv("QUEUE_READONLY", "1")
+    if key == "import":
+        app.file_uploader[0].set_value(("jobs.jsonl", b'{"task": "b"}\n', "text/plain")).run()
+    else:
+        agree(app)
+    assert "this is read-only" in words(app)
+    app = visit(JOBS)
+    assert app.button(key=key).disabled
+    assert app.button(key=key).help == "This is read-only"
+    assert len(store.list_jobs()) == 1
 
 
 @pytest.mark.parametrize("how", ["viewer", "setting"])
