@@ -8,7 +8,7 @@ PYTEST ?= -n 2
 FAULTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run stop test histories chaos chaos-long power soak mutants check fix docs screenshots bench wheel
+.PHONY: help setup run stop test histories chaos chaos-long power soak soak-faces mutants check fix docs screenshots bench wheel
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ power: setup ## cut the power under a SQLite queue 100 times, and storm it with 
 
 soak: setup ## let a queue work for half an hour, with long readers and backups, and see that nothing grows
 	@$(VENV)/python -m tests.faults.soak --write $(FAULTS)
+
+soak-faces: setup ## let manager and dashboard refresh for an hour beside a million jobs, and see that neither grows
+	@$(VENV)/python -m tests.faults.faces --write $(FAULTS)
 
 mutants: setup ## break the library on purpose, in one place at a time, and see that the tests notice
 	@$(VENV)/python -m tests.faults.mutants --write

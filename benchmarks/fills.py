@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.raw import payload
+from persistentq import PersistentQSQLAlchemy
 
 MILLION = 1_000_000
 HOUR_US = 3_600_000_000
@@ -69,3 +72,14 @@ def fill(execute: Any, dialect: str, kinds: tuple[Rows, ...]) -> None:
             args=payload(1),
         )
         execute(COUNTED[dialect].format(number=rows.number) + insert)
+
+
+def fill_file(path: Path, kinds: tuple[Rows, ...]) -> None:
+    """Make a SQLite queue there that holds the jobs of each kind."""
+    with (
+        PersistentQSQLAlchemy(f"sqlite:///{path}") as queue,
+        closing(queue.engine.raw_connection()) as connection,
+    ):
+        cursor: Any = connection.cursor()
+        cursor.execute("PRAGMA synchronous=OFF")
+        fill(cursor.execute, "sqlite", kinds)

@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from benchmarks.fills import FILLS, Rows, fill
+from benchmarks.fills import FILLS, Rows, fill, fill_file
 from benchmarks.queues import connect, drain, enqueue_many, postgresql_queue
 from benchmarks.report import Benchmark, Case, Options, Row
 from persistentq import PersistentQSQLAlchemy
@@ -49,13 +48,7 @@ class OnSQLite:
         with tempfile.TemporaryDirectory() as folder:
             filled, empty = Path(folder, "filled.db"), Path(folder, "empty.db")
             for path, kinds in ((filled, self.kinds), (empty, ())):
-                with (
-                    PersistentQSQLAlchemy(f"sqlite:///{path}") as queue,
-                    closing(queue.engine.raw_connection()) as connection,
-                ):
-                    cursor: Any = connection.cursor()
-                    cursor.execute("PRAGMA synchronous=OFF")
-                    fill(cursor.execute, "sqlite", kinds)
+                fill_file(path, kinds)
             yield from _rows(self.name, lambda: _copies(filled, empty), rounds)
 
 
