@@ -71,6 +71,7 @@ docs: setup ## write docs/reference/, docs/commands/ and the keys of docs/manage
 screenshots: setup ## make the pictures of docs/screenshots anew; needs chromium and tmux, and some minutes
 	@$(VENV)/python docs/screenshots/dashboard_shot.py
 	@$(VENV)/python docs/screenshots/manager_shot.py
+	@$(VENV)/python docs/screenshots/manager_recording.py
 
 bench: setup ## measure the queue beside hand-written loops, and write BENCHMARKS.md
 	@$(VENV)/python -m benchmarks --write

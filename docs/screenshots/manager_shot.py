@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -35,14 +35,13 @@ def main() -> None:
         queue = running.enter_context(open_queue(f"sqlite:///{folder}/queue.db"))
         for number in range(2):
             name = f"consumer_{number:02}"
-            consumer = system.start("consumer.consumer", "--consumer-id", name, "--fail-rate", "0.6")
-            running.callback(consumer.wait)
-            running.callback(consumer.terminate)
+            system.keep_running(running, "consumer.consumer", "--consumer-id", name, "--fail-rate", "0.6")
         system.start("producer.producer", "--count", "12", "--interval", "0.1").wait()
         _enqueue_mail(queue)
         system.start("producer.producer", "--count", "14", "--interval", "0.1").wait()
         _wait_for(lambda: _is_settled(queue), "the end of the consumers' work")
-        _draw(_capture(system, queue))
+        (picture,) = draw([Text.from_ansi(_capture(system, queue))], COLUMNS)
+        PICTURE.write_bytes(picture)
 
 
 class System:
@@ -61,6 +60,12 @@ class System:
         """Start one of the programs, quietly."""
         whole = [sys.executable, "-m", *command]
         return subprocess.Popen(whole, cwd=self.folder, env=self.environment, stderr=subprocess.DEVNULL)
+
+    def keep_running(self, running: ExitStack, *command: str) -> None:
+        """Start one that ends with the stack."""
+        program = self.start(*command)
+        running.callback(program.wait)
+        running.callback(program.terminate)
 
 
 def _wait_for(condition: Callable[[], bool], what: str) -> None:
@@ -108,14 +113,18 @@ def _capture(system: System, queue: PersistentQInterface) -> str:
         run("kill-server")
 
 
-def _draw(ansi: str) -> None:
-    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
-    console.print(Text.from_ansi(ansi), end="")
+def draw(screens: Iterable[Text], columns: int, scale: float = 1) -> Iterator[bytes]:
+    """Yield a PNG of each screen of the manager, in a window."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_context(offline=True, viewport={"width": 1800, "height": 1000}).new_page()
-        page.set_content(console.export_svg(title="python -m manager.manager"))
-        page.locator("svg").screenshot(path=PICTURE, omit_background=True)
+        page = browser.new_context(
+            offline=True, viewport={"width": 1800, "height": 1000}, device_scale_factor=scale
+        ).new_page()
+        for screen in screens:
+            console = Console(record=True, width=columns, file=io.StringIO(), force_terminal=True)
+            console.print(screen)
+            page.set_content(console.export_svg(title="python -m manager.manager"))
+            yield page.locator("svg").screenshot(omit_background=True)
         browser.close()
 
 
