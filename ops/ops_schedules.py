@@ -1,15 +1,17 @@
-"""The schedules: when each ticks next and ticked last; running one now, pausing and resuming it."""
+"""The schedules: when each ticks next and ticked last; running, pausing, adding, changing and removing one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 import streamlit as st
 
 import ops_deeds
 import ops_dialog
+import ops_forms
 import ops_live
+import ops_rhythms
 import ops_states
 from ops_deeds import Deed
 from ops_tables import link, table
@@ -20,6 +22,22 @@ from persistentq.operations import Operator, safe
 from persistentq.schedule import ScheduleInfo
 
 NEXT = 5
+CHANGES: Mapping[str, tuple[str, str, Callable[..., object], str]] = {
+    "pause": (
+        "Pause",
+        "Let schedule {} enqueue nothing until it is resumed?",
+        Operator.pause_schedule,
+        "Schedule {} is paused.",
+    ),
+    "resume": ("Resume", "Let schedule {} tick again?", Operator.resume_schedule, "Schedule {} ticks again."),
+    "remove": (
+        "Remove",
+        "Remove schedule {} for ever? The jobs that it has enqueued stay.",
+        Operator.remove_schedule,
+        "Schedule {} is removed.",
+    ),
+}
+"""By verb: the button, the question, how it is done, and what is said then."""
 
 
 def read_schedules(operator: Operator) -> list[ScheduleInfo]:
@@ -29,7 +47,9 @@ def read_schedules(operator: Operator) -> list[ScheduleInfo]:
 
 def show() -> None:
     """Draw the page."""
-    st.subheader("Schedules", anchor=False)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.subheader("Schedules", anchor=False, width="content")
+        ops_forms.button(ops_rhythms.adding(), "add")
     ops_dialog.last_result()
     ops_live.live(standing)
     found = {one.schedule.name: one for one in ops_live.read(read_schedules).value}
@@ -45,8 +65,12 @@ def show() -> None:
         )
         one = found.get(chosen or "")
         ops_deeds.button(running(chosen or ""), "run", is_off=one is None)
-        ops_deeds.button(pausing(chosen or ""), "pause", is_off=one is None or one.is_paused)
-        ops_deeds.button(resuming(chosen or ""), "resume", is_off=one is None or not one.is_paused)
+        ops_deeds.button(changing("pause", chosen or ""), "pause", is_off=one is None or one.is_paused)
+        ops_deeds.button(changing("resume", chosen or ""), "resume", is_off=one is None or not one.is_paused)
+        ops_forms.button(
+            ops_rhythms.editing(one.schedule if one else ops_rhythms.USUAL), "edit", is_off=one is None
+        )
+        ops_deeds.button(changing("remove", chosen or ""), "remove", is_off=one is None)
     if one is not None:
         next_ticks(one)
 
@@ -121,25 +145,15 @@ def running(name: str) -> Deed:
     return Deed("Run now", f"Enqueue the job of schedule {name} now?", ("schedules", "run-now", name), do)
 
 
-def pausing(name: str) -> Deed:
-    """Return the deed that pauses a schedule."""
+def changing(verb: str, name: str) -> Deed:
+    """Return the deed that pauses, resumes or removes a schedule."""
+    label, question, change, told = CHANGES[verb]
 
     def do(operator: Operator, reason: str) -> str:
-        operator.pause_schedule(name, reason=reason)
-        return f"Schedule {name} is paused."
+        change(operator, name, reason=reason)
+        return told.format(name)
 
-    question = f"Let schedule {name} enqueue nothing until it is resumed?"
-    return Deed("Pause", question, ("schedules", "pause", name), do)
-
-
-def resuming(name: str) -> Deed:
-    """Return the deed that resumes a schedule."""
-
-    def do(operator: Operator, reason: str) -> str:
-        operator.resume_schedule(name, reason=reason)
-        return f"Schedule {name} ticks again."
-
-    return Deed("Resume", f"Let schedule {name} tick again?", ("schedules", "resume", name), do)
+    return Deed(label, question.format(name), ("schedules", verb, name), do)
 
 
 show()

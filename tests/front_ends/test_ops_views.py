@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -176,6 +177,70 @@ def test_a_schedule_is_run_paused_and_resumed(store: PersistentQInterface) -> No
         "resume-schedule",
         "pause-schedule",
         "run-schedule",
+    ]
+
+
+def test_a_schedule_is_added(store: PersistentQInterface) -> None:
+    store.heartbeat("c1", host="h", pid=1, queues=["default"], tasks=["report.make"])
+    app = visit("ops_schedules.py")
+    app.button(key="add").click().run()
+    app.selectbox(key="new-task").set_value("report.make")
+    for key, value, wrong in (
+        ("new-schedule", "at night", "schedule 'at night' is not"),
+        ("new-schedule", "nightly", "expression '' "),
+        ("new-expression", "0 3 * * *", ""),
+        ("new-zone", "Mars", "zone 'Mars' is not a time zone"),
+    ):
+        app.text_input(key=key).set_value(value).run()
+        if wrong:
+            agree(app)
+            assert wrong in words(app)
+    app.text_input(key="new-zone").set_value("Europe/Berlin")
+    app.text_area(key="new-args").set_value('{"password": "swordfish"}')
+    app.checkbox(key="new-unique").set_value(True).run()
+    command = "schedules add nightly '0 3 * * *' report.make --args"
+    options = """'{"password": "swordfish"}' --zone Europe/Berlin --unique"""
+    assert f"{command} {options}" in words(app)
+    agree(app)
+    assert "Schedule nightly ticks next at" in words(app)
+    app.button(key="add").click().run()
+    app.text_input(key="new-schedule").set_value("nightly")
+    app.text_input(key="new-expression").set_value("@daily")
+    app.selectbox(key="new-task").set_value("report.make")
+    agree(app)
+    assert "exists already; Edit changes it" in words(app)
+    (added,) = store.list_schedules()
+    assert (added.schedule.args, added.schedule.unique) == ({"password": "swordfish"}, True)
+
+
+def test_a_schedule_is_changed_and_removed(store: PersistentQInterface) -> None:
+    """What is not shown, as it is secret, stays."""
+    before = Schedule("nightly", "0 3 * * *", "report.make", {"password": "swordfish"}, unique=True)
+    store.put_schedule(before)
+    app = visit("ops_schedules.py", schedule="nightly")
+    app.button(key="edit").click().run()
+    agree(app)
+    assert "would stay as it is" in words(app)
+    app.text_input(key="new-expression").set_value("every 2h")
+    app.text_input(key="new-tags").set_value("vip, slow")
+    app.number_input(key="new-attempts").set_value(5)
+    app.checkbox(key="new-unique").set_value(False).run()
+    command = (
+        "schedules edit nightly --expression 'every 2h' --max-attempts 5 --tag vip --tag slow --no-unique"
+    )
+    assert command in words(app)
+    app.text_input(key="reason").set_value("more often")
+    agree(app)
+    changes = {"expression": "every 2h", "max_attempts": 5, "tags": ("vip", "slow"), "unique": False}
+    assert store.get_schedule("nightly").schedule == replace(before, **changes)
+    app.button(key="remove").click().run()
+    assert "Remove schedule nightly for ever?" in words(app)
+    agree(app)
+    assert "Schedule nightly is removed." in words(app)
+    assert not store.list_schedules()
+    assert [(one.verb, one.reason) for one in store.list_journal().items] == [
+        ("remove-schedule", ""),
+        ("put-schedule", "more often"),
     ]
 
 
