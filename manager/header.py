@@ -11,7 +11,7 @@ from persistentq.operations import GLYPHS, ago, safe
 from .cells import Click, Line, fit, flow, plain
 from .help import help_lines
 from .moves import show_status
-from .snapshot import Place
+from .snapshot import INTERVALS, Place
 from .sorting import sort_text
 from .state import FILTERS, State
 from .views import VIEWS
@@ -45,7 +45,16 @@ def freshness(state: State, now: datetime) -> tuple[str, str]:
         return "class:warn", f"FROZEN {ago(age)}"
     if age > state.snapshot.next_in + GRACE:
         return "class:stale", f"STALE {ago(age)}: the database does not answer"
-    return "class:live", f"live {state.snapshot.read_at:%H:%M:%S} UTC"
+    words = f"{state.snapshot.read_at:%H:%M:%S} UTC, {ago(age)} ago"
+    if state.every is None:
+        return "class:warn", f"{words}, refresh off"
+    return "class:live", f"live {words}, every {_interval(state.snapshot.next_in)}"
+
+
+def _interval(pause: timedelta) -> str:
+    """Return how often is read, in steps, so that it stands still where reading itself takes long."""
+    step = next((step for step in INTERVALS if step >= pause), INTERVALS[-1])
+    return f"{step.total_seconds():g}s"
 
 
 def _reason(problem: Exception) -> str:
@@ -57,9 +66,9 @@ def _reason(problem: Exception) -> str:
 def _first_line(state: State, now: datetime) -> Line:
     style, words = freshness(state, now)
     badge = "READ-ONLY " if state.is_readonly else ""
-    longest = state.columns - len(NAME) - len(badge) - ROOM_FOR_LOCATION
-    words = words if len(words) <= longest else fit(words, longest)
     location = safe(state.snapshot.location if state.snapshot else state.location)
+    longest = state.columns - len(NAME) - len(badge) - min(ROOM_FOR_LOCATION, len(location) + 1)
+    words = words if len(words) <= longest else fit(words, longest)
     room = state.columns - len(NAME) - len(badge) - len(words) - 1
     if len(location) > room:
         location = "…" + location[1 - room :]  # The file's name is at the end.

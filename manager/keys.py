@@ -142,6 +142,8 @@ BINDINGS: tuple[Binding, ...] = (
         "undo last",
     ),
     Binding(("f",), moves.toggle_freeze, "freeze the screen, or go on", NO_DIALOG, "freeze"),
+    Binding((">",), moves.step_interval(1), "read less often, at last not by itself any more", NO_DIALOG),
+    Binding(("<",), moves.step_interval(-1), "read more often", NO_DIALOG),
     Binding(
         ("y",), moves.copy, "copy the command that does the same, or lists the same", VIEWS, "copy command"
     ),

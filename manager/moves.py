@@ -12,7 +12,7 @@ from persistentq.operations import safe
 from persistentq.query import parse, unparse
 
 from .asking import Copy, Question, Quit
-from .snapshot import Place
+from .snapshot import INTERVALS, Place
 from .sorting import Sort
 from .state import FILTERS, Move, State
 from .views import VIEWS
@@ -63,6 +63,17 @@ def toggle_freeze(state: State) -> State:
     return frozen.says(
         "frozen: nothing is read until f is pressed again" if frozen.is_frozen else "live again"
     )
+
+
+def step_interval(by: int) -> Move:
+    """Read so many steps less often, up to not by itself any more."""
+    steps = (*INTERVALS, None)
+
+    def step(state: State) -> State:
+        place = min(max(steps.index(state.every) + by, 0), len(steps) - 1)
+        return replace(state, every=steps[place])
+
+    return step
 
 
 def copy(state: State) -> State:

@@ -24,10 +24,10 @@ from . import deeds, news
 from .around import Around
 from .asking import Do, Look
 from .rows import read_output, read_rows
-from .snapshot import Counts, Place, Request, Snapshot
+from .snapshot import INTERVALS, Counts, Place, Request, Snapshot
 from .state import Move
 
-INTERVAL, LONGEST_INTERVAL = timedelta(seconds=0.25), timedelta(seconds=30)
+INTERVAL, LONGEST_INTERVAL = INTERVALS[0], INTERVALS[-1]
 SHARE = 40
 """One part in so many of its time the reader may spend reading, so that a big database is not kept busy by it."""
 
@@ -56,7 +56,7 @@ class Reader(Thread):
 
     def ask(self, request: Request) -> None:
         """Read `request` from now on, at once if it asks for something else."""
-        is_to_stop = request == self._request._replace(is_frozen=True)
+        is_to_stop = _stands_still(request, self._request)
         if request != self._request:
             self._request = request
             if not is_to_stop:
@@ -85,19 +85,17 @@ class Reader(Thread):
             except Exception as problem:  # Whatever it is, the screen must say it; a dead thread would not.
                 self._close()
                 self._tell(news.was_not_read(problem))
+                pause = min(pause, LONGEST_INTERVAL)
             else:
-                pause = min(max(INTERVAL, (snapshot.read_at - begun) * (SHARE - 1)), LONGEST_INTERVAL)
+                share = min(max(INTERVAL, (snapshot.read_at - begun) * (SHARE - 1)), LONGEST_INTERVAL)
+                pause = STANDSTILL if request.every is None else max(share, request.every)
                 self._tell(news.was_read(replace(snapshot, next_in=pause)))
                 self._counts = snapshot.counts
             is_rung = self._bell.wait(pause.total_seconds())
             was_read, request = request, self._request
-            while (
-                request == was_read._replace(is_frozen=True)
-                and changes == self._changes
-                and not self._is_over
-            ):
+            while _stands_still(request, was_read) and changes == self._changes and not self._is_over:
                 is_rung, request = self._bell.wait(STANDSTILL.total_seconds()), self._request
-            if not is_rung or changes != self._changes:
+            if not is_rung or changes != self._changes or request.every != INTERVAL:
                 self._counts = None
         self._close()
 
@@ -113,6 +111,11 @@ class Reader(Thread):
         if self._queue is not None:
             self._queue.close()
             self._queue = self._counts = None
+
+
+def _stands_still(request: Request, was_read: Request) -> bool:
+    """Whether the screen is frozen on what was read, however often that is to be when it goes on."""
+    return request == was_read._replace(is_frozen=True, every=request.every)
 
 
 def _identity(queue: PersistentQInterface) -> tuple[int, int] | None:

@@ -18,6 +18,9 @@ Styled = tuple[str, str]
 """A style and a text."""
 
 
+INTERVALS = tuple(timedelta(seconds=seconds) for seconds in (0.25, 0.5, 1, 2, 5, 15, 30))
+"""How often may be read."""
+
 Counts = Mapping[str, Mapping[JobStatus, int]]
 """How many jobs of each queue are in each status."""
 
@@ -73,6 +76,7 @@ class Request(NamedTuple):
     """What the reader shall read: a view; of the jobs a page, one in full, and which of the marked ones are gone.
 
     Attributes:
+        every: How often it is read, or less often where that takes long; None for once.
         log_of: The consumer whose log is read, as its row is called; empty for none.
     """
 
@@ -84,6 +88,7 @@ class Request(NamedTuple):
     is_detailed: bool = False
     is_frozen: bool = False
     log_of: str = ""
+    every: timedelta | None = INTERVALS[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import NamedTuple
 
 from persistentq.job import Attempt, ConsumerInfo, Job, JobStatus
 from persistentq.query import All, Comparison, Term, parse, unparse
 
 from .asking import Dialog, Focus, Order, PickConsumer, Prompt, Question
-from .snapshot import Listing, Place, Request, Row, Snapshot
+from .snapshot import INTERVALS, Listing, Place, Request, Row, Snapshot
 from .sorting import Sort, sorted_rows
 from .views import VIEWS
 
@@ -57,6 +58,7 @@ class State:
         is_log: Whether a consumer's details are the last lines of its log.
         scroll: The first line shown of the details, or of the help; of a log, how many lines its end is below.
         is_frozen: Whether nothing is read.
+        every: How often is read; None for only when something else is asked for.
         revealed: A job as it was when somebody looked at its secrets.
         history: What was typed on the prompt.
         entry: What the journal calls the operator's last act from here, which z takes back.
@@ -88,6 +90,7 @@ class State:
     is_log: bool = False
     scroll: int = 0
     is_frozen: bool = False
+    every: timedelta | None = INTERVALS[0]
     revealed: Job | None = None
     dialog: Dialog | None = None
     prompt: Prompt | None = None
@@ -193,6 +196,7 @@ class State:
             self.shows_details,
             self.is_frozen,
             self.log_of,
+            self.every,
         )
 
     @property

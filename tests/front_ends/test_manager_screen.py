@@ -60,7 +60,8 @@ def test_80x24_shows_counts_rows_and_keys(varied: PersistentQInterface, tmp_path
         manager.wait_for_text("mail.later", " live ")
         lines = terminal.lines()
     assert lines[0].startswith("persistentq")
-    assert lines[0].endswith("UTC")
+    assert " UTC, " in lines[0]
+    assert ", every " in lines[0]
     for words in ("[all 6]", "◷ scheduled 1", "○ pending 1", "▶ processing 1", "✓ done 1", "✗ failed 1"):
         assert words in lines[1]
     assert "⊘ cancelled 1" in lines[2]
