@@ -73,8 +73,14 @@ def moves(window: str, queue: str | None, task: str | None) -> None:
             found.total.enqueued + found.total.done,
         ),
         ("Failures", ("failed",), f"attempts that failed per {each}", ",d", found.total.failed),
-        ("Wait", ("wait p50", "wait p95"), "seconds from ready to running", ",.3~f", found.total.wait.p50),
-        ("Run", ("run p50", "run p95"), "seconds that an attempt took", ",.3~f", found.total.run.p50),
+        (
+            "Wait",
+            ("wait p50", "wait p95"),
+            "seconds from ready to running",
+            ",.3~f",
+            rows["wait p50"].count(),
+        ),
+        ("Run", ("run p50", "run p95"), "seconds that an attempt took", ",.3~f", rows["run p50"].count()),
     )
     places = [*st.columns(2), *st.columns(2)]
     for place, (title, series, what, form, known) in zip(places, charts, strict=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +10,9 @@ import streamlit as st
 import ops_data
 import ops_live
 import ops_states
+from ops_forms import read_object
 from persistentq.acts import MARKED_FAILED, Act
-from persistentq.errors import ConsumerNotFound, InvalidArgument
+from persistentq.errors import ConsumerNotFound
 from persistentq.operations import Action
 from persistentq.operations.times import read_when
 
@@ -84,15 +84,5 @@ def act_of(verb: str, wish: Wish, reason: str) -> Act:
             return Act(verb, priority=wish["priority"])
         case "edit-arguments":
             names = tuple(filter(None, map(str.strip, wish["drop"].split(","))))
-            return Act(verb, arguments=_arguments(wish["set"]), without=names)
+            return Act(verb, arguments=read_object("arguments", wish["set"]), without=names)
     return Act(verb)
-
-
-def _arguments(text: str) -> dict[str, Any]:
-    try:
-        values = json.loads(text or "{}")
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise InvalidArgument("arguments", text, 'are not a JSON object such as {"to": "a@example.org"}')
-    return values

@@ -13,13 +13,13 @@ import streamlit as st
 from sqlalchemy import update
 
 import ops_live
-from persistentq import Act, PersistentQInterface, PersistentQSQLAlchemy, Schedule, open_queue
+from persistentq import Act, PersistentQInterface, PersistentQSQLAlchemy, Schedule, clock, open_queue
 from persistentq.journal import ActNote
 from persistentq.operations import Operator, supervised
 from persistentq.operations.doctor import doctor
 from persistentq.operations.supervised import Program
 from persistentq.operations.surroundings import Surroundings
-from persistentq.sql.models import SchemaRow
+from persistentq.sql.models import JobRow, SchemaRow
 from tests.front_ends.ops_kit import a_place, agree, fail_for_good, locked, visit, words
 
 
@@ -320,6 +320,17 @@ def test_activity_of_all_and_of_one_queue(store: PersistentQInterface) -> None:
     assert app.dataframe[0].value["done"].tolist() == [1]
     assert "Nothing in the last 15 min." in words(app)
     assert visit("ops_activity.py", queue="mail", within="1 h").dataframe[0].value["failed"].tolist() == [2]
+
+
+def test_a_job_that_runs_since_before_the_window_draws_no_empty_chart(store: PersistentQInterface) -> None:
+    store.enqueue("a")
+    store.dequeue("c1")
+    ready, started = (clock.now() - timedelta(hours=hours) for hours in (3, 2))
+    with PersistentQSQLAlchemy(f"sqlite:///{store.location}") as queue, queue.engine.begin() as connection:
+        connection.execute(update(JobRow).values(created_at=ready, run_at=ready, started_at=started))
+    app = visit("ops_activity.py", within="1 h")
+    assert not app.get("vega_lite_chart")
+    assert words(app).count("Nothing in the last 1 h.") == 4
 
 
 def test_the_journal_takes_an_act_back(store: PersistentQInterface) -> None:
