@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from contextlib import suppress
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from persistentq.clock import Deadline
+from persistentq.forks import at_fork
 
 CALM_S = 0.1
 """News that need not concern the listener wakes it at most once in this time."""
@@ -92,7 +92,7 @@ class LocalDoorbell(Doorbell):
         self._is_rung = self._is_wanted = self._has_changed = False
         self._calm = Deadline(0)
         self._open()
-        _BELLS.add(self)
+        at_fork(self, after_in_child=LocalDoorbell.forget_parent)
 
     def _open(self) -> None:
         self._reader, writer = os.pipe()
@@ -202,14 +202,3 @@ class Doorbells:
         for bell in self._bells:
             bell.close()
         self._bells = ()
-
-
-_BELLS: weakref.WeakSet[LocalDoorbell] = weakref.WeakSet()
-
-
-def _forget_parents() -> None:
-    for bell in list(_BELLS):
-        bell.forget_parent()
-
-
-os.register_at_fork(after_in_child=_forget_parents)

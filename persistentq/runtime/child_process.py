@@ -10,10 +10,10 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
 
 import persistentq
 from persistentq.clock import Deadline
+from persistentq.forks import at_fork
 from persistentq.runtime.pipe import Garbage, Message, Pipe
 
 START_S = 120.0
@@ -76,7 +76,8 @@ class ChildProcess:
             os.close(held)
         ours.settimeout(SEND_S)
         self.pipe = Pipe(ours)
-        _LIVING.add(self)
+        # A forked copy of this process would otherwise keep the child alive when this one is killed.
+        at_fork(self, after_in_child=ChildProcess.let_go)
 
     @property
     def pid(self) -> int:
@@ -143,20 +144,7 @@ class ChildProcess:
 
     def let_go(self) -> None:
         """Close what this process has of it. May be repeated."""
-        _LIVING.discard(self)
         self.pipe.close()
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
-
-
-_LIVING: WeakSet[ChildProcess] = WeakSet()
-
-
-def _let_go_after_fork() -> None:
-    # A forked copy of this process would otherwise keep the children alive when this one is killed.
-    for child in list(_LIVING):
-        child.let_go()
-
-
-os.register_at_fork(after_in_child=_let_go_after_fork)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
@@ -168,32 +166,15 @@ class DialectFacts(ABC):
         return None
 
 
-def close_connections_before_fork(engine: Engine) -> None:
-    """Let no forked child inherit a connection that is idle; this process opens another when it needs one."""
-    known = weakref.ref(engine)
-
-    def close() -> None:
-        if (present := known()) is not None:
-            present.dispose()
-
-    os.register_at_fork(before=close)
-
-
 # Pools that a forked child inherited. Kept, as the driver may close a connection that nobody refers to.
 _INHERITED: list[Pool] = []
 
 
-def drop_connections_after_fork(engine: Engine) -> None:
-    """Let a forked child leave alone the connections it inherits, without closing them.
+def drop_connections(engine: Engine) -> None:
+    """Let this process, which was just forked, leave alone the connections it inherits, without closing them.
 
     One that two processes use corrupts what it carries, and closing it in the child would disturb the parent's: its
     locks on a file, its session on a server.
     """
-    known = weakref.ref(engine)
-
-    def forget() -> None:
-        if (inherited := known()) is not None:
-            _INHERITED.append(inherited.pool)
-            inherited.dispose(close=False)
-
-    os.register_at_fork(after_in_child=forget)
+    _INHERITED.append(engine.pool)
+    engine.dispose(close=False)

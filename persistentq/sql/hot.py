@@ -6,8 +6,6 @@ is enough to be fast. A transaction of a single statement is that statement alon
 
 from __future__ import annotations
 
-import os
-import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -15,6 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from persistentq.errors import LockTimeout
+from persistentq.forks import at_fork
 from persistentq.sql.dialect import DialectFacts, Fault, Progress
 from persistentq.sql.prepared import Prepared
 
@@ -92,7 +91,7 @@ class HotPath:
         self._connection: PoolProxiedConnection | None = None
         self._cursors: tuple[Any, Cursor] | None = None
         self._is_own = False
-        _tend_forks(self)
+        at_fork(self, before=HotPath.rest, after_in_child=HotPath.begin_anew)
 
     def run(
         self, work: Callable[[Cursor], Made], progress: Progress, *, single: bool = False, reads: bool = False
@@ -185,16 +184,6 @@ class HotPath:
         with suppress(Exception):
             if connection is not None and (driven := connection.dbapi_connection) is not None:
                 driven.close()
-
-
-def _tend_forks(path: HotPath) -> None:
-    known = weakref.ref(path)
-
-    def call(act: Callable[[HotPath], None]) -> None:
-        if (present := known()) is not None:
-            act(present)
-
-    os.register_at_fork(before=partial(call, HotPath.rest), after_in_child=partial(call, HotPath.begin_anew))
 
 
 def joined(connection: Connection, facts: DialectFacts) -> Cursor:

@@ -13,7 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DisconnectionError
 
 from persistentq.errors import ConfigurationError, LockTimeout, QueueMoved, StorageError, StorageUnavailable
-from persistentq.sql.dialect import READONLY, DialectFacts, Fault, drop_connections_after_fork, moved_to
+from persistentq.forks import at_fork
+from persistentq.sql.dialect import READONLY, DialectFacts, Fault, drop_connections, moved_to
 from persistentq.sql.doorbell_postgresql import ListeningDoorbell, Notifier
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class PostgreSQLFacts(DialectFacts):
         self._session = _set("SET", hot | {"default_transaction_isolation": "'read committed'"})
         event.listen(engine, "begin", self._begin_with_sqlalchemy)
         event.listen(engine, "checkout", _check)
-        drop_connections_after_fork(engine)
+        at_fork(engine, after_in_child=drop_connections)
         return engine
 
     def location(self, url: URL) -> str:

@@ -24,13 +24,8 @@ from persistentq.errors import (
     StorageError,
     StorageUnavailable,
 )
-from persistentq.sql.dialect import (
-    READONLY,
-    DialectFacts,
-    close_connections_before_fork,
-    drop_connections_after_fork,
-    moved_to,
-)
+from persistentq.forks import at_fork
+from persistentq.sql.dialect import READONLY, DialectFacts, drop_connections, moved_to
 from persistentq.sql.doorbell_sqlite import FileDoorbell, Sight
 from persistentq.sql.prepared import Prepared
 from persistentq.sql.sqlite_file import FileIdentity, make_private, named_file, refuse_network
@@ -114,9 +109,9 @@ class SQLiteFacts(DialectFacts):
             read_only = connection.get_execution_options().get(READONLY, False)
             driven.begin(driven.execute, read_only=read_only)
 
-        close_connections_before_fork(engine)
-        os.register_at_fork(after_in_child=file.note_fork)
-        drop_connections_after_fork(engine)
+        at_fork(file, after_in_child=FileIdentity.note_fork)
+        # No child should inherit even an idle connection: SQLite in it would believe that it has its locks.
+        at_fork(engine, before=Engine.dispose, after_in_child=drop_connections)
         return engine
 
     def location(self, url: URL) -> str:

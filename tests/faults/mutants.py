@@ -175,14 +175,14 @@ MUTANTS = (
     Mutant(
         "and its pool",
         f"{SQL}/dialect.py",
-        "    os.register_at_fork(after_in_child=forget)",
-        "    assert forget",
+        "    _INHERITED.append(engine.pool)\n    engine.dispose(close=False)",
+        "    assert engine.pool",
         f"{PG_LOSS}::test_a_child_leaves_its_parents_connections_alone",
     ),
     Mutant(
         "a forked child believes in SQLite locks that it has not",
         f"{SQL}/hot.py",
-        "before=partial(call, HotPath.rest), ",
+        "before=HotPath.rest, ",
         "",
         f"{RULES}::test_a_child_that_outlives_its_parent_loses_nothing",
     ),
