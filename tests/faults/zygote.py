@@ -55,7 +55,9 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     os.chdir(scene.folder)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    logging.getLogger("persistentq").addHandler(logging.NullHandler())
+    # What is logged is no complaint; psycopg also logs a lost connection that it raises.
+    for name in ("persistentq", "psycopg"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
     faulthandler.register(signal.SIGUSR1)
     # So that even a short run has many.
     sqlite.CHECKPOINT_AT = CHECKPOINT_AT
