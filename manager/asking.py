@@ -112,4 +112,8 @@ class Quit(NamedTuple):
     """An order to leave."""
 
 
-Order = Look | Do | Copy | Quit
+class Suspend(NamedTuple):
+    """An order to give the terminal back to the shell for a while."""
+
+
+Order = Look | Do | Copy | Quit | Suspend

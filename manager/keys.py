@@ -61,6 +61,7 @@ BINDINGS: tuple[Binding, ...] = (
     Binding(("?",), moves.toggle_help, "this help, and back", NO_DIALOG, "help"),
     Binding(("q",), moves.quit_manager, "quit", NO_DIALOG | {Place.TOO_SMALL}, "quit"),
     Binding(("c-c",), moves.quit_manager, "quit, from anywhere", EVERYWHERE),
+    Binding(("c-z",), moves.suspend, "back to the shell, whose `fg` brings the manager back", EVERYWHERE),
     *(
         Binding((str(digit),), moves.go_to(place), view.does, NO_DIALOG)
         for digit, (place, view) in enumerate(VIEW_TABLE.items(), 1)
@@ -187,6 +188,7 @@ BINDINGS: tuple[Binding, ...] = (
 NAMES = {
     "c-c": "Ctrl-C",
     "c-u": "Ctrl-U",
+    "c-z": "Ctrl-Z",
     "enter": "Enter",
     "escape": "Esc",
     "tab": "Tab",

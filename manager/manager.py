@@ -30,7 +30,7 @@ from prompt_toolkit.widgets import Frame
 from persistentq import Settings, clock, load_settings
 from persistentq.command_line import Refused, make_app, run_app
 
-from .asking import Copy, Do, Look, Quit
+from .asking import Copy, Do, Look, Quit, Suspend
 from .cells import Line
 from .keys import make_key_bindings
 from .layout import clamp_scroll, screen
@@ -151,6 +151,8 @@ class Manager:
         match order:
             case Quit():
                 self._leave(0)
+            case Suspend():
+                self.app.suspend_to_background()
             case Do():
                 self._hands.carry_out(order)
             case Look():

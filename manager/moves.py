@@ -11,7 +11,7 @@ from persistentq.job import JobStatus
 from persistentq.operations import safe
 from persistentq.query import parse, unparse
 
-from .asking import Copy, Question, Quit
+from .asking import Copy, Question, Quit, Suspend
 from .snapshot import INTERVALS, Place
 from .sorting import Sort
 from .state import FILTERS, Move, State
@@ -24,6 +24,11 @@ MOST_BACK = 10
 def quit_manager(state: State) -> State:
     """Leave."""
     return replace(state, order=Quit())
+
+
+def suspend(state: State) -> State:
+    """Give the terminal back to the shell, whose `fg` brings the manager back."""
+    return replace(state, order=Suspend())
 
 
 def resize(columns: int, lines: int) -> Move:

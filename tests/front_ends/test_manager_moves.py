@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from manager import deeds, moves, news
-from manager.asking import Copy, Do, Quit
+from manager.asking import Copy, Do, Quit, Suspend
 from manager.deeds import Deed
 from manager.snapshot import Listing, Place
 from manager.state import State
@@ -212,6 +212,10 @@ def test_escape_undoes_one_thing_after_the_other(three: State) -> None:
 
 def test_quitting_is_an_order(three: State) -> None:
     assert after(three, moves.quit_manager).order == Quit()
+
+
+def test_suspending_is_an_order(three: State) -> None:
+    assert after(three, moves.suspend).order == Suspend()
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,30 @@ def test_help_and_usage_need_no_terminal() -> None:
     assert wrong.returncode == 2
 
 
+def test_it_is_suspended_and_comes_back_with_what_happened_meanwhile(tmux: Tmux, tmp_path: Path) -> None:
+    with a_queue(tmp_path, jobs=2) as queue:
+        tmux.start_manager()
+        tmux.wait_for_text("[all 2]", " live ")
+        for number in (3, 4):
+            tmux.press("C-z")
+            tmux.wait_for_text("Stopped")
+            assert_restored(tmux)
+            queue.enqueue("while.away")
+            tmux.type("clear; fg")
+            tmux.press("Enter")
+            tmux.wait_for_text(f"[all {number}]", "while.away", " live ", "? help")
+            assert tmux.is_alternate()
+            assert "alive" not in tmux.text().replace("consumers alive", "")
+        tmux.press("C", "C-z")
+        tmux.wait_for_text("Stopped")
+        tmux.type("clear; fg")
+        tmux.press("Enter")
+        tmux.wait_for_text("Cancel job 2?")
+        tmux.press("C-c")
+        assert Deadline(LONG).wait_for(lambda: not tmux.is_alternate(), every=0.1)
+    assert_restored(tmux)
+
+
 # --- what an operator meets
 
 
