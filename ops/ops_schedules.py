@@ -22,6 +22,7 @@ from persistentq.operations import Operator, safe
 from persistentq.schedule import ScheduleInfo
 
 NEXT = 5
+# By verb: the button, the question, how it is done, and what is said then.
 CHANGES: Mapping[str, tuple[str, str, Callable[..., object], str]] = {
     "pause": (
         "Pause",
@@ -37,7 +38,6 @@ CHANGES: Mapping[str, tuple[str, str, Callable[..., object], str]] = {
         "Schedule {} is removed.",
     ),
 }
-"""By verb: the button, the question, how it is done, and what is said then."""
 
 
 def read_schedules(operator: Operator) -> list[ScheduleInfo]:

@@ -13,11 +13,14 @@ from persistentq.operations import GLYPHS, safe
 
 LONGEST_BLOCK = 20_000
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+_LINKED = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE)
+APART = "\u2060"
+"""Takes no room and joins words. Streamlit makes links of addresses, escaped or not, unless something is in them."""
 
 
 def plain(value: object) -> str:
     """Return `value` for a place where Streamlit expects Markdown, so that it shows as it is."""
-    return _PUNCTUATION.sub(r"\\\1", safe(value))
+    return _PUNCTUATION.sub(r"\\\1", _LINKED.sub(APART, safe(value)))
 
 
 def block(text: str) -> str:

@@ -25,6 +25,7 @@ from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 import ops_download
+from ops_text import APART
 from persistentq import Job, PersistentQInterface
 from persistentq.clock import Deadline
 
@@ -76,7 +77,8 @@ def visit(page: str | None = None, **parameters: str | list[str]) -> AppTest:
 def words(app: AppTest) -> str:
     """Return all that the page says in words, as a browser shows it."""
     kinds = (app.text, app.caption, app.info, app.warning, app.error, app.success, app.subheader, app.code)
-    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", "\n".join(str(one.value) for kind in kinds for one in kind))
+    said = "\n".join(str(one.value) for kind in kinds for one in kind).replace(APART, "")
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", said)
 
 
 def select_rows(app: AppTest, rows: Sequence[int]) -> AppTest:

@@ -218,6 +218,21 @@ def test_pages_turn_and_the_address_keeps_the_place(
         assert soon(page, lambda: page.url == f"{server.url}/jobs")
 
 
+def test_addresses_in_an_error_are_no_links(
+    browser: Browser, server: Server, store: PersistentQInterface
+) -> None:
+    """Streamlit makes links of them where it reads Markdown, escaped or not."""
+    store.enqueue("a", queue="addresses")
+    said = "HTTPS://evil.example/a, www.evil.example, b@evil.example"
+    (job,) = store.dequeue("c1", ("addresses",))
+    store.fail(job, ValueError(said), retry=False)
+    with tab(browser, server) as page:
+        for where in ("attention", f"?job={job.id}"):
+            page.goto(f"{server.url}/{where}")
+            expect(page.get_by_test_id("stAlert").get_by_text("evil.example/a").first).to_be_visible()
+            assert page.locator("a[href*=evil]").count() == 0
+
+
 @pytest.mark.parametrize("width", [1400, 420])
 def test_hostile_text_shows_as_it_is(
     browser: Browser, server: Server, store: PersistentQInterface, width: int

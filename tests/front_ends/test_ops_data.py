@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -253,12 +254,22 @@ def test_blocks_are_cut_and_keep_their_lines() -> None:
 @given(some.text())
 def test_plain_text_can_be_no_markup(text: str) -> None:
     """Every ASCII punctuation character is escaped, so nothing is left that Markdown gives a meaning to."""
-    shown = ops_text.plain(text)
+    shown = ops_text.plain(text).replace(ops_text.APART, "")
     unescaped = shown.replace("\\\\", "")
     for position, char in enumerate(unescaped):
         if char in "!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~":
             assert unescaped[position - 1] == "\\"
     assert shown.isprintable()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://evil.example/x", "HTTP://evil.example", "www.evil.example", "WWW.x.example", "a@evil.example"],
+)
+def test_plain_text_has_something_in_every_address_that_would_become_a_link(address: str) -> None:
+    known = re.compile(r"https?\\?:(\\?/){2}|www\\?\.|\w\\?@", re.IGNORECASE)
+    assert known.search(address)
+    assert not known.search(ops_text.plain(f"({address})"))
 
 
 def test_long_lists_of_ids_are_cut() -> None:
