@@ -200,6 +200,9 @@ def test_it_is_suspended_and_comes_back_with_what_happened_meanwhile(tmux: Tmux,
         tmux.wait_for_text("Cancel job 2?")
         tmux.press("C-c")
         assert Deadline(LONG).wait_for(lambda: not tmux.is_alternate(), every=0.1)
+        tmux.type("echo code=$?")
+        tmux.press("Enter")
+        tmux.wait_for_text("code=0")
     assert_restored(tmux)
 
 
