@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,7 +30,7 @@ from persistentq import (
 from persistentq.job import Count
 from persistentq.operations import Operator
 from persistentq.operations.rates import RateBucket, Spread
-from tests.front_ends.ops_kit import fail_for_good
+from tests.front_ends.ops_kit import OPS, fail_for_good
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -281,8 +282,22 @@ def test_long_lists_of_ids_are_cut() -> None:
 @pytest.mark.parametrize("background", ["#ffffff", "#171614"])
 def test_chart_colours_stand_out_from_both_backgrounds(colour: str, background: str) -> None:
     """WCAG 1.4.11 asks for 3:1 between a graphic and what lies behind it."""
-    light, dark = sorted((_luminance(colour), _luminance(background)), reverse=True)
-    assert (light + 0.05) / (dark + 0.05) >= 3
+    assert _contrast(colour, background) >= 3
+
+
+def test_words_stand_out_from_what_is_behind_them() -> None:
+    """WCAG 1.4.3 asks for 4.5:1; Streamlit writes captions with three fifths of the text's colour."""
+    theme = tomllib.loads((OPS / ".streamlit" / "config.toml").read_text())["theme"]
+    for mode in ("light", "dark"):
+        assert _contrast("#ffffff", theme[mode]["primaryColor"]) >= 4.5
+    text = theme["light"]["textColor"]
+    faint = "#" + "".join(f"{round(int(text[at : at + 2], 16) * 0.6 + 255 * 0.4):02x}" for at in (1, 3, 5))
+    assert _contrast(faint, "#ffffff") >= 4.5
+
+
+def _contrast(one: str, other: str) -> float:
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
 
 
 def _luminance(colour: str) -> float:
