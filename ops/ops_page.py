@@ -27,11 +27,12 @@ def show() -> None:
         ops_states.other_machines_refused(why)
         return
     job_page = st.Page("ops_job.py", title="Job", url_path="job")
+    jobs_page = st.Page("ops_jobs.py", title="Jobs", url_path="jobs")
     page = st.navigation(
         [
             st.Page("ops_overview.py", title="Overview", default=True),
             st.Page("ops_attention.py", title="Attention", url_path="attention"),
-            st.Page("ops_jobs.py", title="Jobs", url_path="jobs"),
+            jobs_page,
             job_page,
             *(st.Page(f"ops_{name}.py", title=name.capitalize(), url_path=name) for name in OTHERS),
         ],
@@ -39,6 +40,9 @@ def show() -> None:
     )
     if "job" in st.query_params and page != job_page:
         st.switch_page(job_page, query_params={"job": st.query_params["job"]})
+    if page != jobs_page:
+        # Whoever comes back to the jobs sees the newest.
+        st.session_state.pop("shown", None)
     try:
         head(ops_live.where())
         page.run()

@@ -242,6 +242,16 @@ def test_newer_jobs_are_counted_and_shown_when_that_is_asked_for(store: Persiste
     assert len(app.run().dataframe[0].value) == 1
 
 
+def test_whoever_comes_back_to_the_jobs_sees_the_newest(store: PersistentQInterface) -> None:
+    store.enqueue("a")
+    app = visit(JOBS)
+    newer = store.enqueue("b")
+    app.switch_page("ops_queues.py").run()
+    app.switch_page(JOBS).run()
+    assert app.dataframe[0].value["id"].tolist()[0] == newer.id
+    assert app.button(key="news").disabled
+
+
 def test_an_older_page_tells_of_no_newer_jobs(store: PersistentQInterface) -> None:
     ids = [store.enqueue("a").id for _ in range(PAGE + 5)]
     app = visit(JOBS, after=str(ids[5]), q="status:pending")
