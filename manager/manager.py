@@ -25,18 +25,18 @@ from prompt_toolkit.layout import (
     Window,
 )
 from prompt_toolkit.mouse_events import MouseEvent, MouseEventType
-from prompt_toolkit.widgets import Frame
 
 from persistentq import Settings, clock, load_settings
 from persistentq.command_line import Refused, make_app, run_app
 
 from .asking import Copy, Do, Look, Quit, Suspend
 from .cells import Line
+from .glyphs import in_ascii, is_ascii_only
 from .keys import make_key_bindings
 from .layout import clamp_scroll, screen
 from .moves import resize
 from .plain import Plain
-from .popup import popup_lines, popup_title, popup_width
+from .popup import popup_lines, popup_width
 from .refresh import Hands, Reader
 from .state import Move, State
 from .style import make_style
@@ -69,21 +69,23 @@ class Manager:
         has_mouse: Whether clicks select; without, the terminal's own selection of text works.
         readonly: Whether every change is refused, whatever the settings say.
         theme: One of THEMES.
+        is_ascii: Whether the terminal shows nothing but ASCII.
         source: The keyboard; None for standard input.
         target: The terminal; None for standard output.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each option, all by name
         self,
         settings: Settings,
         *,
         has_mouse: bool = True,
         readonly: bool = False,
         theme: str = "dark",
+        is_ascii: bool = False,
         source: Input | None = None,
         target: Output | None = None,
     ) -> None:
-        self._settings = settings
+        self._settings, self._shown = settings, in_ascii if is_ascii else str
         # A URL is not shown before the queue says how, for its password.
         location = str(settings.db_file) if settings.db_url is None else "QUEUE_DB_URL"
         self.state = State(location=location, is_readonly=readonly or settings.is_readonly)
@@ -180,15 +182,15 @@ class Manager:
     # --- screen
 
     def _container(self) -> FloatContainer:
-        popup = Frame(Window(_control(self._popup)), title=lambda: popup_title(self.state))
+        popup = Window(_control(self._popup, self._shown))
         has_dialog = Condition(lambda: self.state.dialog is not None and not self.state.is_too_small)
         return FloatContainer(
-            Window(_control(self._screen)),
+            Window(_control(self._screen, self._shown)),
             [
                 Float(
                     ConditionalContainer(popup, has_dialog),
                     width=lambda: popup_width(self.state) + 2,
-                    height=lambda: len(self._popup()) + 2,
+                    height=lambda: len(self._popup()),
                 )
             ],
         )
@@ -222,11 +224,12 @@ def _looks_the_same(before: State, after: State) -> bool:
     return replace(before, snapshot=None) == replace(after, snapshot=None)
 
 
-def _control(lines: Callable[[], list[Line]]) -> FormattedTextControl:
+def _control(lines: Callable[[], list[Line]], shown: Callable[[str], str]) -> FormattedTextControl:
     def text() -> StyleAndTextTuples:
         joined: StyleAndTextTuples = []
         for line in lines():
-            joined += [*line, ("", "\n")]
+            joined += [(style, shown(text), *more) for style, text, *more in line]  # type: ignore[misc]
+            joined.append(("", "\n"))
         return joined[:-1]
 
     return FormattedTextControl(text, show_cursor=False)
@@ -247,11 +250,20 @@ def show(
     In it, ? shows every key and q leaves.
     """
     if plain:
-        return Plain(load_settings(), sys.stdin, sys.stdout, readonly=readonly).run()
+        return Plain(
+            load_settings(),
+            sys.stdin,
+            sys.stdout,
+            readonly=readonly,
+            is_ascii=is_ascii_only(sys.stdout.encoding),
+        ).run()
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":
         instead = f"{command('admin', 'list-jobs')} prints the jobs anywhere, and --plain takes commands by the line"
         raise Refused("the manager needs a terminal that it can draw on", instead)
-    return Manager(load_settings(), has_mouse=not no_mouse, readonly=readonly, theme=theme).run()
+    is_ascii = is_ascii_only(sys.stdout.encoding)
+    return Manager(
+        load_settings(), has_mouse=not no_mouse, readonly=readonly, theme=theme, is_ascii=is_ascii
+    ).run()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

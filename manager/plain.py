@@ -16,6 +16,7 @@ from .asking import Do, Look, Question, Quit
 from .cells import Line
 from .commands import COMMANDS, read_command
 from .detail import detail_lines, log_lines
+from .glyphs import in_ascii
 from .header import caption
 from .layout import words_instead
 from .popup import question_lines
@@ -41,10 +42,19 @@ class Plain:
         source: Where commands come from; the answers to questions too.
         target: Where everything is told.
         readonly: Whether every change is refused, whatever the settings say.
+        is_ascii: Whether nothing but ASCII may be told.
     """
 
-    def __init__(self, settings: Settings, source: TextIO, target: TextIO, *, readonly: bool = False) -> None:
-        self._source, self._target = source, target
+    def __init__(
+        self,
+        settings: Settings,
+        source: TextIO,
+        target: TextIO,
+        *,
+        readonly: bool = False,
+        is_ascii: bool = False,
+    ) -> None:
+        self._source, self._target, self._shown = source, target, in_ascii if is_ascii else str
         self._hands = Hands(settings, self._make, readonly=readonly)
         self._around = Around(settings.env_file)
         location = str(settings.db_file) if settings.db_url is None else "QUEUE_DB_URL"
@@ -146,7 +156,7 @@ class Plain:
         self._say(f"error: {error.summary}", *([f"hint: {error.hint}"] if error.hint else []))
 
     def _say(self, *lines: str) -> None:
-        self._target.writelines(f"{line}\n" for line in lines)
+        self._target.writelines(f"{self._shown(line)}\n" for line in lines)
         self._target.flush()
 
     def _write(self, lines: Iterable[Line]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from prompt_toolkit.utils import get_cwidth
+
 from persistentq.job import Job
 from persistentq.operations import Preview, ago, safe
 
@@ -25,18 +27,26 @@ def popup_width(state: State) -> int:
     return min(66, state.columns - 6)
 
 
-def popup_title(state: State) -> str:
-    """Return the name of the deed that the open dialog asks about."""
-    return state.dialog.deed.label if state.dialog else ""
-
-
 def popup_lines(state: State, click: Click) -> list[Line]:
-    """Return the lines of the open dialog; none if none is open."""
+    """Return the lines of the open dialog in its frame, which takes two cells more; none if none is open."""
     width, dialog = popup_width(state), state.dialog
     if dialog is None:
         return []
     keys = flow(([("class:key", key), ("", f" {hint}  ")] for key, hint in hints(state.heard_at)), width)
-    return [pad(line, width) for line in (*_content(state, dialog, width, click), [], *keys)]
+    return _framed([*_content(state, dialog, width, click), [], *keys], dialog.deed.label, width)
+
+
+def _framed(lines: list[Line], title: str, width: int) -> list[Line]:
+    side = ("class:frame.border", "│")
+    name = f" {fit(title, width - 4).rstrip()} "
+    left = (width - get_cwidth(name) - 2) // 2
+    top: Line = [
+        ("class:frame.border", f"┌{'─' * left}|"),
+        ("class:frame.label", name),
+        ("class:frame.border", f"|{'─' * (width - left - get_cwidth(name) - 2)}┐"),
+    ]
+    bottom = plain(f"└{'─' * width}┘", "class:frame.border")
+    return [top, *([side, *pad(line, width), side] for line in lines), bottom]
 
 
 def _content(state: State, dialog: Dialog, width: int, click: Click) -> Iterator[Line]:

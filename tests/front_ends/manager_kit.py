@@ -220,6 +220,7 @@ def running(
     has_mouse: bool = True,
     readonly: bool = False,
     theme: str = "dark",
+    is_ascii: bool = False,
     lock_timeout: str = "1",
     url: str = "",
 ) -> Iterator[Running]:
@@ -235,6 +236,7 @@ def running(
             has_mouse=has_mouse,
             readonly=readonly,
             theme=theme,
+            is_ascii=is_ascii,
         )
         codes: list[int] = []
         thread = Thread(target=lambda: codes.append(manager.run()), name="manager under test")

@@ -41,6 +41,8 @@ SCENES: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {
     "journal": ((80, 24), ("8", " ")),
     "help": ((80, 24), ("?",)),
     "read_only": ((80, 24), ("R",)),
+    "ascii_jobs": ((120, 40), ("Down", "C")),
+    "ascii_activity": ((80, 24), ("7",)),
 }
 
 
@@ -92,7 +94,8 @@ def _around_nothing() -> Around:
 def test_the_screen_is_as_it_is_kept(scene: str, standing: PersistentQMemory, tmp_path: Path) -> None:
     size, keys = SCENES[scene]
     file = GOLDEN / f"{scene}.txt"
-    with running(tmp_path, Terminal(*size), readonly=scene == "read_only") as manager:
+    how = {"readonly": scene == "read_only", "is_ascii": scene.startswith("ascii")}
+    with running(tmp_path, Terminal(*size), **how) as manager:
         manager.wait(lambda: manager.state.snapshot is not None)
         for key in keys:
             manager.press(key)
