@@ -39,7 +39,9 @@ def bar(chosen: Sequence[Target], every: str | None = None) -> None:
         with st.popover("More", disabled=not ops_live.may_change()):
             for action in EDIT_ACTIONS.values():
                 _button(action, chosen, every)
-        if every is not None:
+        if not ops_live.may_change():
+            st.caption("This is read-only.", width="content")
+        elif every is not None:
             st.caption("All that match are meant.", width="content")
         elif not chosen:
             st.caption("Select rows to act on them.", width="content")

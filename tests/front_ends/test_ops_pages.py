@@ -556,7 +556,7 @@ def test_read_only(store: PersistentQInterface, monkeypatch: pytest.MonkeyPatch,
         agree(app)
         assert "this is read-only" in words(app)
         app = select_rows(visit(JOBS), [0])
-    assert "read-only" in words(app)
+    assert "This is read-only." in words(app)
     assert all(button.disabled for button in app.button if (button.key or "").startswith("act-"))
     assert not store.list_journal().items
 
