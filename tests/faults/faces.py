@@ -27,7 +27,7 @@ from persistentq.clock import Deadline
 from persistentq.sql.sqlite import choose_driver
 from tests.faults.figures import ROOT, write_other
 from tests.faults.soak import MIB, SETTLED_AFTER_S
-from tests.front_ends.ops_kit import a_browser, served, tab
+from tests.front_ends.ops_server import a_browser, served, tab
 from tests.front_ends.pseudo_terminal import PseudoTerminal, a_manager
 
 MANAGER, DASHBOARD = "manager", "dashboard"

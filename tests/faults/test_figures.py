@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from tests.faults.done import Done
 from tests.faults.figures import HEAD, Figures, write_row
+from tests.process.programs import ROOT
 
 FIGURES = Figures(
     plan="c1",
@@ -50,3 +53,16 @@ def test_time_in_which_nobody_could_write_is_not_free() -> None:
     done = Done(blocked=[(15, 30), (50, 60), (10, 20)])
     assert [done.free_time(*span) for span in ((0, 100), (12, 55), (70, 80), (15, 16))] == [70, 20, 10, 0]
     assert done.blocked_time() == pytest.approx(30e-6)
+
+
+@pytest.mark.parametrize("run", ["", ".faces", ".mutants", ".power", ".soak", ".wal"])
+def test_each_run_starts_without_pytest(run: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", f"tests.faults{run}", "--help"],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert f"tests.faults{run}" in ended.stdout or f"{run[1:]}.py" in ended.stdout

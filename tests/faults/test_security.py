@@ -31,7 +31,7 @@ from persistentq import (
 from persistentq.clock import Deadline
 from persistentq.payload import encode_args
 from tests.contract.conftest import emptied
-from tests.front_ends.ops_kit import OPS, Server, served
+from tests.front_ends.ops_server import OPS, Server, served
 from tests.process.programs import OURS, ROOT
 
 PATIENCE_S = 40

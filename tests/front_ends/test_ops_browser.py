@@ -14,16 +14,8 @@ from playwright.sync_api import Browser, Page, expect
 from ops_data import PAGE
 from persistentq import JobStatus, NewJob, PersistentQInterface, open_queue
 from persistentq.clock import Deadline
-from tests.front_ends.ops_kit import (
-    HEAD,
-    HOSTILE,
-    Server,
-    a_browser,
-    click_row,
-    fail_for_good,
-    served,
-    tab,
-)
+from tests.front_ends.ops_kit import HOSTILE, fail_for_good
+from tests.front_ends.ops_server import HEAD, Server, a_browser, click_row, served, tab
 
 expect.set_options(timeout=20_000)
 

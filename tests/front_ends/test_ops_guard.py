@@ -25,7 +25,7 @@ from persistentq import NewJob, open_queue
 from persistentq.clock import Deadline
 from persistentq.operations import Operator
 from persistentq.operations.formats import Format
-from tests.front_ends.ops_kit import OPS, Server, served
+from tests.front_ends.ops_server import OPS, Server, served
 
 BOTH = Keys("sesame", "peep")
 

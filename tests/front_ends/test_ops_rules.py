@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.front_ends.ops_kit import OPS
+from tests.front_ends.ops_server import OPS
 
 
 def test_no_page_lets_markup_through() -> None:
@@ -16,6 +16,11 @@ def test_no_page_lets_markup_through() -> None:
         assert "unsafe_allow_html" not in source
         assert "st.html" not in source
         assert "st.map" not in source
+
+
+def test_no_button_is_primary() -> None:
+    """Its words are white, and would not stand out from the dark theme's colour."""
+    assert not any('type="primary"' in file.read_text() for file in OPS.glob("*.py"))
 
 
 def test_there_is_no_init_file() -> None:
