@@ -86,7 +86,7 @@ def ask(action: Action, seen: Preview, every: str | None) -> None:
         typed = ""
         if action.wants_number(seen.count):
             typed = st.text_input(f"Type {seen.count} to confirm", key="number")
-        agreed = st.form_submit_button(action.label, type="primary", disabled=not seen.fitting)
+        agreed = st.form_submit_button(action.label, disabled=not seen.fitting)
     ids, where = (seen.ids, None) if every is None else ((), seen.query)
     ops_dialog.in_a_terminal(*act_words(seen.act.verb, ids, where))
     if agreed and _is_settled(action, seen.count, typed, wish):

@@ -46,7 +46,7 @@ def _ask(deed: Deed) -> None:
         reason = st.text_input(
             "Reason", key="reason", max_chars=1000, help="It stands in the journal."
         ).strip()
-        agreed = st.form_submit_button(deed.label, type="primary")
+        agreed = st.form_submit_button(deed.label)
     if deed.words:
         ops_dialog.in_a_terminal(*deed.words)
     if agreed:

@@ -57,7 +57,7 @@ def button(form: Form[T], key: str, *, is_off: bool = False) -> None:
 def agreed(label: str, *, is_off: bool = False) -> tuple[str, bool]:
     """Draw the reason and the button that ends a dialog; return the one, and whether the other was pressed."""
     reason = st.text_input("Reason", key="reason", max_chars=1000, help="It stands in the journal.").strip()
-    return reason, st.button(label, type="primary", key="agree", disabled=is_off)
+    return reason, st.button(label, key="agree", disabled=is_off)
 
 
 def _ask(form: Form[T]) -> None:

@@ -33,7 +33,7 @@ def ask(query: str) -> None:
         with ops_live.acting() as operator:
             operator.may("reveal")
         address = ops_download.ticket(Wanted(query, Format(form), reveal=True, reason=reason))
-        st.link_button(f"Download jobs.{form}", address, icon=":material/download:", type="primary")
+        st.link_button(f"Download jobs.{form}", address, icon=":material/download:")
         st.caption(f"The link works once, for {ops_download.LASTING_S} seconds.")
     words = ["export", f"jobs.{form}", *meant((), query), "--reveal"]
     ops_dialog.in_a_terminal(*with_reason(words, reason))

@@ -61,7 +61,7 @@ def no_jobs() -> None:
 def nobody_works(waiting: int) -> None:
     """Warn that jobs are ready and nobody takes them."""
     jobs = "1 job is" if waiting == 1 else f"{waiting:,} jobs are"
-    st.warning(f"{jobs} pending and no consumer is alive. To start some:", icon=":material/warning:")
+    st.error(f"{jobs} pending and no consumer is alive. To start some:", icon=":material/error:")
     supervised = ["supervisorctl -c supervisor/supervisord.conf start consumer:*"] if IN_CHECKOUT else []
     _commands(*supervised, _program("consumer"))
 

@@ -98,7 +98,7 @@ def test_a_setting_that_cannot_be_used_is_said(
 def test_nobody_works(store: PersistentQInterface) -> None:
     store.enqueue("a")
     app = visit()
-    assert "1 job is pending and no consumer is alive" in words(app)
+    assert "1 job is pending and no consumer is alive" in app.error[0].value
     store.heartbeat("c1", host="h", pid=1, queues=["default"])
     app.run()
     assert "no consumer is alive" not in words(app)
