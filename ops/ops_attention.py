@@ -40,7 +40,7 @@ def _draw(alert: Alert) -> None:
         remedy = f"  \n{plain(alert.remedy)}" if alert.remedy else ""
         draw(f"**{word} · {plain(alert.kind)}** — {plain(alert.text)}{remedy}", icon=icon)
         if alert.command:
-            st.code(ops_states.admin(*shlex.split(alert.command)), language="bash", wrap_lines=True)
+            ops_states.commands(ops_states.admin(*shlex.split(alert.command)))
 
 
 st.subheader("Attention", anchor=False)

@@ -128,4 +128,4 @@ def _undo(entry: int) -> None:
 def in_a_terminal(*words: str) -> None:
     """Show the command that does the same, to be copied."""
     st.caption("The same in a terminal")
-    st.code(ops_states.admin(*words), language="bash", wrap_lines=True)
+    ops_states.commands(ops_states.admin(*words))

@@ -44,7 +44,7 @@ def show() -> None:
             if check.remedy:
                 st.caption(plain(check.remedy))
     st.caption("The same in a terminal")
-    st.code(ops_states.admin("doctor"), language="bash")
+    ops_states.commands(ops_states.admin("doctor"))
 
 
 show()

@@ -49,18 +49,18 @@ def show() -> None:
     """Draw the tiles; called again and again, and read less often."""
     found = ops_live.read_lately(read_pace).value
     st.caption("**The last hour**" + (", estimated from a sample" if found.is_sample else ""))
-    with st.container(horizontal=True, gap="small"):
-        for tile in tiles(*found.buckets):
-            st.metric(
-                tile.name,
-                tile.value,
-                tile.change,
-                tile.judged,
-                delta_description=tile.said,
-                border=True,
-                help=HELP[tile.name],
-                width="stretch",
-            )
+    told = tiles(*found.buckets)
+    for place, tile in zip(st.columns(len(told), gap="small"), told, strict=True):
+        place.metric(
+            tile.name,
+            tile.value,
+            tile.change,
+            tile.judged,
+            delta_description=tile.said,
+            border=True,
+            help=HELP[tile.name],
+            height="stretch",
+        )
 
 
 def tiles(before: RateBucket, last: RateBucket) -> list[Tile]:

@@ -81,7 +81,7 @@ def standing() -> None:
     ops_states.as_of(reading.at, reading.problem)
     if not reading.value:
         st.info("There is no schedule yet. To add one:", icon=":material/inbox:")
-        st.code(ops_states.admin("schedules", "add", "nightly", "0 3 * * *", "report.make"), language="bash")
+        ops_states.commands(ops_states.admin("schedules", "add", "nightly", "0 3 * * *", "report.make"))
         return
     table(
         schedule_rows(reading.value),

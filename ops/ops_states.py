@@ -45,7 +45,7 @@ def no_database(location: str) -> None:
     st.code(location, language=None, wrap_lines=True)
     st.text("To start one:")
     everything = ["make run"] if IN_CHECKOUT else []
-    _commands(*everything, _program("producer"))
+    commands(*everything, _program("producer"))
     st.caption(
         "This page appears by itself as soon as the database does. QUEUE_DB_FILE or QUEUE_DB_URL, in the "
         "environment or in .env, name another one."
@@ -55,7 +55,7 @@ def no_database(location: str) -> None:
 def no_jobs() -> None:
     """Say that the queue is empty and how a first job comes in."""
     st.info("The queue is empty. A first job, and a consumer that does it:", icon=":material/inbox:")
-    _commands(f"{_program('producer')} --count 1", f"{_program('consumer')} --burst")
+    commands(f"{_program('producer')} --count 1", f"{_program('consumer')} --burst")
 
 
 def nobody_works(waiting: int) -> None:
@@ -63,11 +63,13 @@ def nobody_works(waiting: int) -> None:
     jobs = "1 job is" if waiting == 1 else f"{waiting:,} jobs are"
     st.error(f"{jobs} pending and no consumer is alive. To start some:", icon=":material/error:")
     supervised = ["supervisorctl -c supervisor/supervisord.conf start consumer:*"] if IN_CHECKOUT else []
-    _commands(*supervised, _program("consumer"))
+    commands(*supervised, _program("consumer"))
 
 
-def _commands(*lines: str) -> None:
-    st.code("\n".join(lines), language="bash", wrap_lines=True)
+def commands(*lines: str) -> None:
+    """Show commands to be copied."""
+    # Not as bash: Streamlit's colour for options hardly stands out from the light theme's background.
+    st.code("\n".join(lines), language=None, wrap_lines=True)
 
 
 def interval() -> timedelta | None:
