@@ -63,7 +63,30 @@ class PickConsumer(NamedTuple):
     problem: str = ""
 
 
-Dialog = Question | PickConsumer
+class Entry(NamedTuple):
+    """One field of a form: what it is called, what is typed into it, and what stood there at first."""
+
+    name: str
+    label: str
+    text: str = ""
+    was: str = ""
+
+
+class Form(NamedTuple):
+    """Fields to be filled in before a question is asked.
+
+    Attributes:
+        deed: What is asked about, without what is typed.
+        at: Which field takes the keys.
+    """
+
+    deed: Deed
+    entries: tuple[Entry, ...]
+    at: int = 0
+    problem: str = ""
+
+
+Dialog = Question | PickConsumer | Form
 
 
 class Prompt(NamedTuple):

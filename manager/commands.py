@@ -15,6 +15,7 @@ from persistentq.operations.times import read_span, read_when
 
 from . import dialogs, moves
 from .deeds import Deed
+from .schedules import FIELDS, NAMED, Texts, flag, new_schedule, read_texts
 from .sorting import Sort
 from .state import Move, State
 from .views import VIEWS
@@ -155,6 +156,35 @@ def _enqueue(words: Sequence[str]) -> Move:
     return dialogs.ask(Deed("enqueue", new=NewJob(task, **given)))
 
 
+def _add_schedule(words: Sequence[str]) -> Move:
+    name, expression, task, *rest = words
+    texts = (*zip(NAMED, (expression, task), strict=True), *_texts(rest))
+    new_schedule(name, texts)
+    return dialogs.ask(Deed("add-schedule", name=name, texts=texts))
+
+
+def _edit_schedule(words: Sequence[str]) -> Move:
+    name, *rest = words
+    texts = _texts(rest)
+    if not texts:
+        raise ValueError(rest)
+    read_texts(texts)
+    return dialogs.ask(Deed("edit-schedule", name=name, texts=texts))
+
+
+def _texts(words: Sequence[str]) -> Texts:
+    names = {flag(name): name for name in FIELDS}
+    options = (word.partition("=") for word in words)
+    try:
+        return tuple((names[option], text) for option, _, text in options)
+    except KeyError as error:
+        raise ValueError(words) from error
+
+
+_ALL_OPTIONS = " ".join(f"[{flag(name)}=…]" for name in FIELDS)
+_OPTIONS = " ".join(f"[{flag(name)}=…]" for name in FIELDS if name not in NAMED)
+
+
 def _query(words: Sequence[str]) -> Move:
     return moves.show_query(moves.readable(" ".join(words)))
 
@@ -237,6 +267,11 @@ COMMANDS: Mapping[str, Command] = {
     "pause-schedule": Command("SCHEDULE", "let it enqueue nothing", _named("pause-schedule")),
     "resume-schedule": Command("SCHEDULE", "let it tick again", _named("resume-schedule")),
     "run-schedule": Command("SCHEDULE", "enqueue its job now", _named("run-schedule")),
+    "add-schedule": Command(f"SCHEDULE EXPRESSION TASK {_OPTIONS}", "store a new one", _add_schedule),
+    "edit-schedule": Command(
+        f"SCHEDULE {_ALL_OPTIONS}", "change it; what is not named stays", _edit_schedule
+    ),
+    "remove-schedule": Command("SCHEDULE", "remove it for ever; its jobs stay", _named("remove-schedule")),
     "scale": Command("N", "so many consumers", _numbered("scale")),
     "stop-consumer": Command("PROGRAM", "such as consumer:consumer_00", _named("stop-consumer")),
     "start-consumer": Command("PROGRAM", "the same", _named("start-consumer")),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from persistentq.acts import EDITS, Act
+from persistentq.errors import InvalidArgument
 from persistentq.job import Job, NewJob
 from persistentq.operations import ACTIONS, Action, ActResult, Operator, Preview, safe
 from persistentq.operations.actions import EDIT_ACTIONS
@@ -17,8 +18,10 @@ from persistentq.operations.formats import format_of
 from persistentq.operations.steering import STEPS, scale_consumers, steer
 from persistentq.operations.typed import act_words, enqueue_words, meant, with_reason
 from persistentq.query.fields import write
+from persistentq.schedule import ScheduleInfo
 from persistentq.text import counted
 
+from .schedules import FIELDS, NAMED, Texts, new_schedule, read_texts, words_of
 from .wording import command, jobs_text
 
 
@@ -36,6 +39,7 @@ class Deed:
         lasting: Of a pause: how long; None for until it is resumed.
         new: Of enqueue: the job.
         is_revealing: Of export: with secrets.
+        texts: Of a schedule: the fields that were typed.
     """
 
     verb: str
@@ -47,6 +51,7 @@ class Deed:
     lasting: timedelta | None = None
     new: NewJob | None = None
     is_revealing: bool = False
+    texts: Texts = ()
 
     @property
     def is_change(self) -> bool:
@@ -177,6 +182,28 @@ def _resume_schedule(operator: Operator, deed: Deed, reason: str) -> Told:
     return Told(f"schedule {deed.name} ticks again")
 
 
+def _add_schedule(operator: Operator, deed: Deed, reason: str) -> Told:
+    if any(one.schedule.name == deed.name for one in operator.list_schedules()):
+        raise InvalidArgument("schedule", deed.name, "exists already; edit-schedule changes it")
+    return _stored(operator.put_schedule(new_schedule(deed.name, deed.texts), reason=reason))
+
+
+def _edit_schedule(operator: Operator, deed: Deed, reason: str) -> Told:
+    # Its own arguments, as those that are shown have no secrets.
+    stored = operator.queue.get_schedule(deed.name).schedule
+    return _stored(operator.put_schedule(replace(stored, **read_texts(deed.texts)), reason=reason))
+
+
+def _stored(info: ScheduleInfo) -> Told:
+    standing = "is paused" if info.is_paused else f"ticks next at {info.next_at:%Y-%m-%d %H:%M:%S} UTC"
+    return Told(f"schedule {info.schedule.name} {standing}")
+
+
+def _remove_schedule(operator: Operator, deed: Deed, reason: str) -> Told:
+    operator.remove_schedule(deed.name, reason=reason)
+    return Told(f"schedule {deed.name} is removed")
+
+
 def _run_schedule(operator: Operator, deed: Deed, reason: str) -> Told:
     job = operator.run_schedule(deed.name, reason=reason)
     standing = "was there already: its last run is unfinished" if job.duplicate else f"is {job.status}"
@@ -257,6 +284,21 @@ _MANNERS: Mapping[str, _Manner] = {
         _run_schedule,
         lambda deed: ("schedules", "run-now", deed.name),
     ),
+    "add-schedule": _Manner(
+        lambda deed: f"Store schedule {safe(deed.name)} {_in_words(deed)}",
+        _add_schedule,
+        lambda deed: ("schedules", "add", deed.name, *_named(deed), *words_of(deed.texts, NAMED)),
+    ),
+    "edit-schedule": _Manner(
+        lambda deed: f"Change schedule {safe(deed.name)}: {_typed_fields(deed)}?",
+        _edit_schedule,
+        lambda deed: ("schedules", "edit", deed.name, *words_of(deed.texts)),
+    ),
+    "remove-schedule": _Manner(
+        lambda deed: f"Remove schedule {safe(deed.name)} for ever? The jobs that it has enqueued stay.",
+        _remove_schedule,
+        lambda deed: ("schedules", "remove", deed.name),
+    ),
     "enqueue": _Manner(
         lambda deed: f"Enqueue a job of task {safe(deed.new and deed.new.task)}?",
         _enqueue,
@@ -298,6 +340,20 @@ _MANNERS: Mapping[str, _Manner] = {
         lambda deed: ("show", str(deed.number), "--reveal"),
     ),
 }
+
+
+def _named(deed: Deed) -> tuple[str, ...]:
+    texts = dict(deed.texts)
+    return tuple(texts[name] for name in NAMED)
+
+
+def _in_words(deed: Deed) -> str:
+    schedule = new_schedule(deed.name, deed.texts)
+    return f"of task {safe(schedule.task)}? {safe(schedule.in_words())}."
+
+
+def _typed_fields(deed: Deed) -> str:
+    return ", ".join(f"{FIELDS[name].label} {safe(text)}" for name, text in deed.texts)
 
 
 VERBS = (*ACTIONS, *EDITS, *_MANNERS)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from persistentq.acts import Act, works_on
 from persistentq.checks import check_consumer
-from persistentq.errors import ConsumerNotFound, InvalidArgument, InvalidTransition, ReadOnlyMode
+from persistentq.errors import (
+    ConsumerNotFound,
+    InvalidArgument,
+    InvalidTransition,
+    PersistentQError,
+    ReadOnlyMode,
+)
 from persistentq.job import ConsumerInfo, Job, JobStatus
 from persistentq.operations import Preview
+from persistentq.schedule import CatchUp
 
-from .asking import Do, Focus, Look, PickConsumer, Question
+from .asking import Do, Entry, Focus, Form, Look, PickConsumer, Question
 from .deeds import Deed
+from .schedules import FIELDS, new_schedule, read_texts, texts_of
 from .state import Move, State
 
-LONGEST = 200
+LONGEST, LONGEST_TEXT = 200, 4000
+"""Of what is typed into a question, and into the field of a form."""
 
 
 def ask_act(act: Act) -> Move:
@@ -52,11 +61,8 @@ def ask(deed: Deed) -> Move:
     """Open the dialog for this deed; refuse at once what cannot work."""
 
     def open_dialog(state: State) -> State:
-        if state.busy:
-            return state.says(f"still busy: {state.busy}", is_error=True)
-        if state.is_readonly and deed.is_change:
-            refusal = ReadOnlyMode(deed.verb)
-            return state.says(f"{refusal.summary}; {refusal.hint}", is_error=True)
+        if (refused_state := _refused(deed, state)) is not None:
+            return refused_state
         only = state.find(deed.ids[0]) if len(deed.ids) == 1 else None
         if deed.act is None or only is None:
             return _opened(state, Question(deed))
@@ -66,6 +72,16 @@ def ask(deed: Deed) -> Move:
         return _opened(state, Question(deed, _seen(deed.act, only)))
 
     return open_dialog
+
+
+def _refused(deed: Deed, state: State) -> State | None:
+    """Return the state that says why nothing can be done now; None if it can."""
+    if state.busy:
+        return state.says(f"still busy: {state.busy}", is_error=True)
+    if state.is_readonly and deed.is_change:
+        refusal = ReadOnlyMode(deed.verb)
+        return state.says(f"{refusal.summary}; {refusal.hint}", is_error=True)
+    return None
 
 
 def _allowed(verb: str) -> str:
@@ -139,6 +155,51 @@ def ask_scale(by: int) -> Move:
     return ask_about
 
 
+def ask_schedule(state: State) -> State:
+    """Let the fields of a new schedule be typed."""
+    usual = {"zone": "UTC", "args": "{}", "queue": "default", "catch_up": str(CatchUp.ONE)}
+    entries = (Entry("name", "name"), *_entries(usual))
+    return _form(Form(Deed("add-schedule"), entries), state)
+
+
+def ask_edit(state: State) -> State:
+    """Let the fields of the schedule under the cursor be changed."""
+    if state.chosen is None or state.chosen.schedule is None:
+        return state.says("nothing is selected", is_error=True)
+    deed = Deed("edit-schedule", name=state.chosen.key)
+    return _form(Form(deed, _entries(texts_of(state.chosen.schedule))), state)
+
+
+def _entries(texts: Mapping[str, str]) -> tuple[Entry, ...]:
+    return tuple(
+        Entry(name, field.label, texts.get(name, ""), texts.get(name, "")) for name, field in FIELDS.items()
+    )
+
+
+def _form(form: Form, state: State) -> State:
+    return _refused(form.deed, state) or replace(state, dialog=form, prompt=None)
+
+
+def _filled_in(form: Form) -> Move:
+    """Return the question about what was typed, or say what is wrong with it."""
+    texts = {entry.name: entry.text for entry in form.entries}
+    changed = tuple((entry.name, entry.text) for entry in form.entries if entry.text != entry.was)
+    deed = replace(
+        form.deed,
+        name=form.deed.name or texts.pop("name").strip(),
+        texts=tuple(pair for pair in changed if pair[0] in FIELDS),
+    )
+    try:
+        read_texts(deed.texts)
+        new_schedule(deed.name, ((name, text) for name, text in texts.items() if name != "args"))
+    except PersistentQError as error:
+        problem = str(error)
+        return lambda state: replace(state, dialog=form._replace(problem=problem))
+    if not deed.texts:
+        return lambda state: replace(state, dialog=form._replace(problem="nothing is changed"))
+    return lambda state: ask(deed)(replace(state, dialog=None))
+
+
 def _likeliest_first(consumer: ConsumerInfo) -> tuple[bool, bool, str]:
     return (not consumer.is_alive, consumer.stopped_at is not None, consumer.id)
 
@@ -161,6 +222,8 @@ def step_focus(by: int) -> Move:
                 fields = (*first, Focus.REASON)
                 place = fields.index(dialog.focus) if dialog.focus in fields else 0
                 return replace(state, dialog=dialog._replace(focus=fields[(place + by) % len(fields)]))
+            case Form() as dialog:
+                return replace(state, dialog=dialog._replace(at=(dialog.at + by) % len(dialog.entries)))
         return state
 
     return step
@@ -182,13 +245,19 @@ def press(state: State) -> State:
         case Question(focus=Focus.REASON):
             return step_focus(1)(state)
         case Question(focus=Focus.NUMBER) as dialog:
-            if not dialog.is_ready or dialog.typed == str(dialog.fitting):
-                return confirm(state)
-            problem = f"type {dialog.fitting} to go on, or Esc to leave"
-            return replace(state, dialog=dialog._replace(problem=problem))
+            return _compared(dialog)(state)
         case PickConsumer() as dialog:
             return _pick(dialog)(state)
+        case Form() as dialog:
+            return _filled_in(dialog)(state)
     return dismiss(state)
+
+
+def _compared(dialog: Question) -> Move:
+    if not dialog.is_ready or dialog.typed == str(dialog.fitting):
+        return confirm
+    problem = f"type {dialog.fitting} to go on, or Esc to leave"
+    return lambda state: replace(state, dialog=dialog._replace(problem=problem))
 
 
 def confirm(state: State) -> State:
@@ -244,7 +313,7 @@ def step_choice(by: int) -> Move:
 
 def type_text(text: str) -> Move:
     """Add `text` to what was typed into the dialog; line ends of pasted text are left out."""
-    return _retype(lambda typed: (typed + "".join(filter(str.isprintable, text)))[:LONGEST])
+    return _retype(lambda typed: typed + "".join(filter(str.isprintable, text)))
 
 
 def erase(state: State) -> State:
@@ -252,15 +321,30 @@ def erase(state: State) -> State:
     return _retype(lambda typed: typed[:-1])(state)
 
 
+def empty(state: State) -> State:
+    """Take away all that was typed into the field."""
+    return _retype(lambda _: "")(state)
+
+
 def _retype(change: Callable[[str], str]) -> Move:
     def retype(state: State) -> State:
         match state.dialog:
             case Question(focus=Focus.REASON) as dialog:
-                return replace(state, dialog=dialog._replace(reason=change(dialog.reason), problem=""))
+                return replace(
+                    state, dialog=dialog._replace(reason=change(dialog.reason)[:LONGEST], problem="")
+                )
             case Question(focus=Focus.NUMBER) as dialog:
-                return replace(state, dialog=dialog._replace(typed=change(dialog.typed), problem=""))
+                return replace(
+                    state, dialog=dialog._replace(typed=change(dialog.typed)[:LONGEST], problem="")
+                )
             case PickConsumer() as dialog:
                 return replace(state, dialog=dialog._replace(typed=change(dialog.typed)[:128], problem=""))
+            case Form() as dialog:
+                entries = [*dialog.entries]
+                entries[dialog.at] = entries[dialog.at]._replace(
+                    text=change(entries[dialog.at].text)[:LONGEST_TEXT]
+                )
+                return replace(state, dialog=dialog._replace(entries=tuple(entries), problem=""))
         return state
 
     return retype

@@ -66,6 +66,7 @@ BINDINGS: tuple[Binding, ...] = (
         Binding((str(digit),), moves.go_to(place), view.does, NO_DIALOG)
         for digit, (place, view) in enumerate(VIEW_TABLE.items(), 1)
     ),
+    Binding(("!",), moves.go_to(Place.ATTENTION), "straight to what needs a person now", NO_DIALOG),
     Binding(("/",), prompt.open_query, "ask for jobs, in the query language", NO_DIALOG, "query"),
     Binding((":",), prompt.open_command, "type a command", NO_DIALOG, "command"),
     Binding(("enter",), moves.toggle_details, "show or hide the job's details", JOBS, "details"),
@@ -133,6 +134,9 @@ BINDINGS: tuple[Binding, ...] = (
         "pause or resume the schedule",
         "pause/resume",
     ),
+    _at(Place.SCHEDULES, "A", dialogs.ask_schedule, "add a schedule", "add"),
+    _at(Place.SCHEDULES, "E", dialogs.ask_edit, "edit the schedule", "edit"),
+    _at(Place.SCHEDULES, "D", dialogs.ask_row("remove-schedule"), "remove the schedule", "remove"),
     _at(Place.SCHEDULES, "R", dialogs.ask_row("run-schedule"), "enqueue the schedule's job now", "run now"),
     _at(Place.JOURNAL, "U", dialogs.ask_row("undo"), "take back what the entry did", "undo"),
     Binding(
@@ -170,6 +174,7 @@ BINDINGS: tuple[Binding, ...] = (
     Binding(("down",), dialogs.step_choice(1), "down", PICK, "choose"),
     Binding(("enter",), dialogs.press, "go on", TYPING, "go on"),
     Binding(("backspace",), dialogs.erase, "erase", TYPING),
+    Binding(("c-u",), dialogs.empty, "empty", TYPING),
     Binding(("escape",), dialogs.dismiss, "leave", DIALOGS, "leave"),
     Binding(("enter",), prompt.enter, "go", PROMPT, "go"),
     Binding(("tab",), prompt.offer(1), "complete", PROMPT, "complete"),

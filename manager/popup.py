@@ -10,7 +10,7 @@ from persistentq.job import Job
 from persistentq.operations import Preview, ago, safe
 
 from . import dialogs
-from .asking import Dialog, Focus, PickConsumer, Question
+from .asking import Dialog, Focus, Form, PickConsumer, Question
 from .cells import Click, Line, fit, flow, pad, plain, wrap
 from .keys import hints
 from .state import Move, State
@@ -52,6 +52,9 @@ def _framed(lines: list[Line], title: str, width: int) -> list[Line]:
 def _content(state: State, dialog: Dialog, width: int, click: Click) -> Iterator[Line]:
     if isinstance(dialog, PickConsumer):
         yield from _choices(dialog, width)
+        return
+    if isinstance(dialog, Form):
+        yield from _form(dialog, width)
         return
     yield from question_lines(state, dialog, width)
     yield from _problem(dialog.problem, width)
@@ -135,6 +138,15 @@ def _choices(dialog: PickConsumer, width: int) -> Iterator[Line]:
         is_chosen = number == dialog.row and not dialog.typed
         yield [("class:chosen" if is_chosen else "", "> " if is_chosen else "  "), *row]
     yield [("", "or type a name: "), *_field(dialog.typed)]
+    yield from _problem(dialog.problem, width)
+
+
+def _form(dialog: Form, width: int) -> Iterator[Line]:
+    margin = max(get_cwidth(entry.label) for entry in dialog.entries) + 2
+    for number, entry in enumerate(dialog.entries):
+        room = width - margin - 1
+        text = entry.text if get_cwidth(safe(entry.text)) <= room else f"…{entry.text[1 - room :]}"
+        yield _input(fit(entry.label, margin), text, is_focused=number == dialog.at)
     yield from _problem(dialog.problem, width)
 
 

@@ -265,7 +265,7 @@ def _schedule(info: ScheduleInfo, now: datetime) -> Row:
         arguments=json.dumps(dict(one.args), ensure_ascii=False),
         missed_ticks=str(one.catch_up),
     )
-    return Row(one.name, cells, about, _term("task", one.task), is_paused=info.is_paused)
+    return Row(one.name, cells, about, _term("task", one.task), is_paused=info.is_paused, schedule=one)
 
 
 def _ticks(info: ScheduleInfo, now: datetime) -> str:

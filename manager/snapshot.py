@@ -13,6 +13,7 @@ from persistentq.job import Attempt, ConsumerInfo, Count, Job, JobStatus, Page
 from persistentq.job_log import JobLog
 from persistentq.operations.emptiness import Removal
 from persistentq.operations.why import Fact
+from persistentq.schedule import Schedule
 
 Styled = tuple[str, str]
 """A style and a text."""
@@ -55,6 +56,7 @@ class Row(NamedTuple):
         where: The query for the jobs that it is about; None if it is about none.
         is_paused: Whether what it is about is paused, or stopped.
         program: The supervised process of a consumer; empty if there is none.
+        schedule: The schedule that it is about, as it may be seen.
     """
 
     key: str
@@ -63,6 +65,7 @@ class Row(NamedTuple):
     where: str | None = None
     is_paused: bool = False
     program: str = ""
+    schedule: Schedule | None = None
 
 
 class Listing(NamedTuple):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from persistentq.job import Attempt, ConsumerInfo, Job, JobStatus
 from persistentq.query import All, Comparison, Term, parse, unparse
 
-from .asking import Dialog, Focus, Order, PickConsumer, Prompt, Question
+from .asking import Dialog, Focus, Form, Order, PickConsumer, Prompt, Question
 from .snapshot import INTERVALS, Listing, Place, Request, Row, Snapshot
 from .sorting import Sort, sorted_rows
 from .views import VIEWS
@@ -109,7 +109,7 @@ class State:
         match self.dialog:
             case Question(focus=Focus.KEEP | Focus.DO):
                 return Place.BUTTONS
-            case Question():
+            case Question() | Form():
                 return Place.FIELD
             case PickConsumer():
                 return Place.PICK

@@ -73,7 +73,7 @@ VIEWS: Mapping[Place, View] = {
         "schedules",
         "schedules and their next runs",
         "schedules list",
-        ("There is no schedule yet: `schedules add` of the command line stores one.",),
+        ("There is no schedule yet: A adds one.",),
         _heads("schedule", "state", "when", "#next", "task", "queue", "#last job"),
     ),
     Place.ACTIVITY: View(

@@ -37,6 +37,7 @@ SCENES: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {
     "consumers": ((120, 40), ("5",)),
     "consumers_sorted": ((80, 24), ("5", "s", "s", "S")),
     "schedules": ((80, 24), ("6", " ")),
+    "add_a_schedule": ((80, 24), ("6", "A", *"nightly", "Tab", *"30 2 * * *", "Tab")),
     "activity": ((120, 40), ("7",)),
     "journal": ((80, 24), ("8", " ")),
     "help": ((80, 24), ("?",)),

@@ -309,6 +309,16 @@ def test_a_frozen_screen_stands_still(queue: PersistentQInterface, manager: Runn
     manager.wait(lambda: len(manager.state.jobs) == 4)
 
 
+def test_what_needs_a_person_is_one_key_away(queue: PersistentQInterface, manager: Running) -> None:
+    (held,) = queue.dequeue("consumer_00")
+    queue.fail(held, ValueError("no such order"), retry=False)
+    manager.press("4", "!")
+    manager.wait(lambda: manager.state.place is Place.ATTENTION and manager.state.rows)
+    assert "no such order" in str([row.key for row in manager.state.rows])
+    manager.press("Esc")
+    manager.wait(lambda: manager.state.place is Place.QUEUES)
+
+
 # --- the binding table
 
 

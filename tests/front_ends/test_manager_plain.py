@@ -91,6 +91,12 @@ def test_one_job_is_told_in_full_without_what_could_steer_a_terminal(
         ("reschedule soon", "error: "),
         ("undo 99", "error: undo: the journal has no entry 99"),
         ("cancel 'x", "cannot be read"),
+        ("add-schedule x never report.make", "'never'"),
+        ("add-schedule x @daily", "is typed as: add-schedule SCHEDULE EXPRESSION TASK"),
+        ("edit-schedule x", "is typed as: edit-schedule SCHEDULE"),
+        ("edit-schedule x --colour=red", "is typed as: edit-schedule SCHEDULE"),
+        ("edit-schedule x --queue=night", "error: edit-schedule: "),
+        ("remove-schedule x", "error: remove-schedule: "),
     ],
 )
 def test_what_cannot_be_done_is_told_and_the_exit_code_says_so(
