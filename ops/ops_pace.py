@@ -48,7 +48,8 @@ def read_pace(operator: Operator) -> Rates:
 def show() -> None:
     """Draw the tiles; called again and again, and read less often."""
     found = ops_live.read_lately(read_pace).value
-    st.caption("**The last hour**" + (", estimated from a sample" if found.is_sample else ""))
+    estimated = ", estimated from a sample" if found.is_sample else ""
+    st.caption(f"**The last hour**, and how it differs from the hour before{estimated}")
     told = tiles(*found.buckets)
     for place, tile in zip(st.columns(len(told), gap="small"), told, strict=True):
         place.metric(
@@ -71,22 +72,22 @@ def tiles(before: RateBucket, last: RateBucket) -> list[Tile]:
 
 def _number(name: str, now: int, then: int, judged: Judged) -> Tile:
     change = now - then
-    said = _said("as many as", "more" if change > 0 else "fewer", change, judged)
+    said = _said("as many", "more" if change > 0 else "fewer", change, judged)
     return Tile(name, f"{now:,}", f"{change:+,}" if change else 0, said, judged)
 
 
 def _wait(now: timedelta | None, then: timedelta | None) -> Tile:
     if now is None or then is None:
-        said = "no job began" if now is None else "no job began the hour before"
+        said = "none began" if now is None else "none began the hour before"
         return Tile("wait p95", "-" if now is None else span(now), None, said, "inverse")
     change = (now - then).total_seconds()
-    said = _said("as long as", "longer" if change > 0 else "shorter", change, "inverse")
+    said = _said("as long", "longer" if change > 0 else "shorter", change, "inverse")
     sign = "+" if change > 0 else "-"
     return Tile("wait p95", span(now), f"{sign}{span(abs(now - then))}" if change else 0, said, "inverse")
 
 
 def _said(equal: str, word: str, change: float, judged: Judged) -> str:
     if not change:
-        return f"{equal} the hour before"
+        return equal
     verdict = "" if judged == "off" else ", better" if (change > 0) is (judged == "normal") else ", worse"
-    return f"{word} than the hour before{verdict}"
+    return word + verdict

@@ -193,20 +193,20 @@ def an_hour(enqueued: int, done: int, failed: int, wait: float | None) -> RateBu
             an_hour(10, 10, 3, 2.0),
             an_hour(1210, 4, 5, 0.5),
             [
-                ("1,210", "+1,200", "more than the hour before"),
-                ("4", "-6", "fewer than the hour before, worse"),
-                ("5", "+2", "more than the hour before, worse"),
-                ("500 ms", "-1.5 s", "shorter than the hour before, better"),
+                ("1,210", "+1,200", "more"),
+                ("4", "-6", "fewer, worse"),
+                ("5", "+2", "more, worse"),
+                ("500 ms", "-1.5 s", "shorter, better"),
             ],
         ),
         (
             an_hour(0, 1, 3, 1.0),
             an_hour(0, 2, 0, 1.5),
             [
-                ("0", 0, "as many as the hour before"),
-                ("2", "+1", "more than the hour before, better"),
-                ("0", "-3", "fewer than the hour before, better"),
-                ("1.5 s", "+500 ms", "longer than the hour before, worse"),
+                ("0", 0, "as many"),
+                ("2", "+1", "more, better"),
+                ("0", "-3", "fewer, better"),
+                ("1.5 s", "+500 ms", "longer, worse"),
             ],
         ),
     ],
@@ -222,9 +222,9 @@ def test_the_last_hour_is_compared_with_the_one_before_it_in_words(
 
 def test_a_wait_that_nobody_knows_is_not_compared() -> None:
     known, unknown = an_hour(0, 0, 0, 1.0), an_hour(0, 0, 0, None)
-    assert ops_pace.tiles(unknown, known)[-1][1:4] == ("1 s", None, "no job began the hour before")
-    assert ops_pace.tiles(known, unknown)[-1][1:4] == ("-", None, "no job began")
-    assert ops_pace.tiles(known, known)[-1][1:4] == ("1 s", 0, "as long as the hour before")
+    assert ops_pace.tiles(unknown, known)[-1][1:4] == ("1 s", None, "none began the hour before")
+    assert ops_pace.tiles(known, unknown)[-1][1:4] == ("-", None, "none began")
+    assert ops_pace.tiles(known, known)[-1][1:4] == ("1 s", 0, "as long")
 
 
 @pytest.mark.parametrize(
