@@ -37,7 +37,7 @@ def test_the_configuration_is_found_from_any_directory(tmp_path: Path) -> None:
         check=True,
         env={**os.environ, "PYTHONWARNINGS": "ignore"},
     )
-    wanted = "127.0.0.1 8501 True False none ['localhost', '127.0.0.1'] True none minimal False"
+    wanted = "127.0.0.1 8501 True False none ['localhost', '127.0.0.1'] True none minimal False False"
     assert shown.stdout.splitlines()[-1] == wanted
 
 
@@ -47,6 +47,6 @@ from streamlit import config
 config._main_script_path = sys.argv[1]
 names = "server.address server.port server.headless browser.gatherUsageStats server.fileWatcherType"
 names += " server.allowedHosts server.enableXsrfProtection client.showErrorDetails client.toolbarMode"
-names += " runner.magicEnabled"
+names += " runner.magicEnabled client.showErrorLinks"
 print(*(config.get_option(name) for name in names.split()))
 """
