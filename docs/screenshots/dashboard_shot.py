@@ -24,7 +24,7 @@ from persistentq.clock import Deadline
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
-WIDTH, HEIGHT = 1280, 1330
+WIDTH, HEIGHT = 1280, 1500
 PAGES = (
     ("failures", "failures", "light", 640),
     ("activity", "activity?within=1+min", "dark", 1330),
