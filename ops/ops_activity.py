@@ -62,9 +62,18 @@ def moves(window: str, queue: str | None, task: str | None) -> None:
     ops_states.as_of(reading.at, reading.problem)
     if found.is_sample:
         st.caption(f"Not everything was read, but {found.scanned:,} rows: the numbers are estimates.")
+    charts(found, window)
+    for by, numbers in zip(BY, (found.queues, found.tasks), strict=True):
+        if numbers:
+            st.caption(f"**By {by}**")
+            table(numbers_rows(numbers, by), f"by-{by}", f"What happened, by {by}", **{by: link(r"#(.*)$")})
+
+
+def charts(found: Rates, window: str) -> None:
+    """Draw each number over time; one that there is none of says so."""
     rows = bucket_rows(found)
     each = span(WINDOWS[window].bucket)
-    charts = (
+    told = (
         (
             "Throughput",
             ("enqueued", "done"),
@@ -83,7 +92,7 @@ def moves(window: str, queue: str | None, task: str | None) -> None:
         ("Run", ("run p50", "run p95"), "seconds that an attempt took", ",.3~f", rows["run p50"].count()),
     )
     places = [*st.columns(2), *st.columns(2)]
-    for place, (title, series, what, form, known) in zip(places, charts, strict=True):
+    for place, (title, series, what, form, known) in zip(places, told, strict=True):
         with place, st.container(border=True):
             st.caption(f"**{title}** · {what}")
             if not known:
@@ -94,10 +103,6 @@ def moves(window: str, queue: str | None, task: str | None) -> None:
                 key=f"chart-{title}",
                 alt=f"{title} over the last {window}: {what}",
             )
-    for by, numbers in zip(BY, (found.queues, found.tasks), strict=True):
-        if numbers:
-            st.caption(f"**By {by}**")
-            table(numbers_rows(numbers, by), f"by-{by}", f"What happened, by {by}", **{by: link(r"#(.*)$")})
 
 
 def bucket_rows(found: Rates) -> pd.DataFrame:
