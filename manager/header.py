@@ -92,7 +92,7 @@ def caption(state: State) -> Line:
         count = len(help_lines(state.columns))
         end = min(count, state.scroll + state.body_lines)
         return plain(f"help · lines {state.scroll + 1} to {end} of {count}", "class:title")
-    name = f"{list(VIEWS).index(state.view) + 1} {VIEWS[state.view].name}"
+    name = f"[{list(VIEWS).index(state.view) + 1}] {VIEWS[state.view].name}"
     parts = [name, *(_about_the_list(state) if state.view is Place.JOBS else _about_the_rows(state))]
     line: Line = plain(" · ".join(parts), "class:title")
     if state.snapshot:

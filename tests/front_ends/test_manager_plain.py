@@ -43,7 +43,7 @@ def test_every_view_is_told(queue: PersistentQInterface, tmp_path: Path) -> None
     code, told = typed(tmp_path, *names, "help", "quit", "never read")
     assert code == 0
     for number, name in enumerate(names, 1):
-        assert f"{number} {name} · " in told
+        assert f"[{number}] {name} · " in told
     assert "set-priority N: higher leaves earlier" in told
     assert "\x1b" not in told
 
@@ -138,4 +138,4 @@ def test_it_needs_no_terminal(queue: PersistentQInterface, tmp_path: Path) -> No
         env={"QUEUE_DB_FILE": str(tmp_path / "queue.db"), "PATH": ""},
     )
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert (ended.stdout.count("sms.send"), ended.stdout.count("4 queues")) == (4, 1)
+    assert (ended.stdout.count("sms.send"), ended.stdout.count("[4] queues")) == (4, 1)

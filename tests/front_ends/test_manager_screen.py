@@ -65,7 +65,7 @@ def test_80x24_shows_counts_rows_and_keys(varied: PersistentQInterface, tmp_path
     for words in ("[all 6]", "◷ scheduled 1", "○ pending 1", "▶ processing 1", "✓ done 1", "✗ failed 1"):
         assert words in lines[1]
     assert "⊘ cancelled 1" in lines[2]
-    assert lines[3] == "1 jobs · page 1 of 1, newest first · 1 of 2 consumers alive"
+    assert lines[3] == "[1] jobs · page 1 of 1, newest first · 1 of 2 consumers alive"
     assert lines[4].split() == ["id", "status", "task", "tries", "when", "consumer", "error"]
     assert lines[5].split()[:7] == [">", "6", "◷", "scheduled", "mail.later", "0/3", "in"]
     assert lines[9].split()[:9] == [
@@ -119,13 +119,13 @@ def test_every_part_fits_at_every_size(
     varied: PersistentQInterface, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     with running(tmp_path, terminal := Terminal(*size)) as manager:
-        manager.wait_for_text("persistentq", "1 jobs · page 1", "? help", "mail.later")
+        manager.wait_for_text("persistentq", "[1] jobs · page 1", "? help", "mail.later")
         for key, words in [
-            ("Enter", "1 jobs"),
-            ("5", "5 consumers ·"),
+            ("Enter", "[1] jobs"),
+            ("5", "[5] consumers ·"),
             ("?", "help · lines"),
             ("?", "? help"),
-            ("1", "1 jobs · page"),
+            ("1", "[1] jobs · page"),
             ("D", "[ Delete ]"),
         ]:
             manager.press(key)
@@ -241,7 +241,7 @@ def test_consumers(varied: PersistentQInterface, tmp_path: Path) -> None:
     with running(tmp_path, terminal := Terminal(100, 24)) as manager:
         manager.wait_for_text("mail.later")
         manager.press("5")
-        manager.wait_for_text("consumer_01", "5 consumers · 1 of 2 · 1 of 2 consumers alive")
+        manager.wait_for_text("consumer_01", "[5] consumers · 1 of 2 · 1 of 2 consumers alive")
         alive, stopped = terminal.lines()[5:7]
     assert alive.split()[:5] == [">", "consumer_00", "●", "alive", "·"]
     assert alive.split()[6:] == ["ago", "default", "mail", "box:7", "1", "3"]

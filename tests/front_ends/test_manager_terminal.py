@@ -329,7 +329,7 @@ def test_plain_words_work_on_a_terminal_that_cannot_draw(tmux: Tmux, tmp_path: P
     with a_queue(tmp_path, jobs=2) as queue:
         tmux.type(f"TERM=dumb {sys.executable} -m manager.manager --plain; echo code=$?")
         tmux.press("Enter")
-        tmux.wait_for_text("1 jobs · page 1 of 1", "> ")
+        tmux.wait_for_text("[1] jobs · page 1 of 1", "> ")
         tmux.type("cancel")
         tmux.press("Enter")
         tmux.wait_for_text("Cancel job 2?", "do it? [y/N]")
