@@ -108,13 +108,18 @@ def _alert_record(alert: Alert) -> Record:
 
 
 def _alert_table(alerts: Sequence[Alert]) -> Table:
-    table = new_table("urgency", "kind", "what", "command", fixed=("urgency", "kind", "command"))
+    table = new_table("urgency", "kind", "what", fixed=("urgency", "kind"))
     for alert in alerts:
-        style = ALERT_STYLES[alert.urgency]
-        table.add_row(
-            cell(alert.urgency.name.lower(), style), alert.kind, _whole(alert.text), cell(alert.command)
-        )
+        urgency = cell(alert.urgency.name.lower(), ALERT_STYLES[alert.urgency])
+        table.add_row(urgency, alert.kind, _what(alert))
     return table
+
+
+def _what(alert: Alert) -> Text:
+    from rich.text import Text
+
+    mends = (alert.remedy, f"`{alert.command}`" if alert.command else "")
+    return Text.assemble(safe(alert.text), *((f"\n  -> {safe(text)}", "dim") for text in mends if text))
 
 
 def errors(output: Output = None, *, window: Window = "1d", no_headers: Headers = False) -> None:
@@ -197,9 +202,3 @@ def _opened() -> AbstractContextManager[PersistentQInterface | PersistentQError]
         return open_queue(create=False)
     except PersistentQError as error:
         return nullcontext(error)
-
-
-def _whole(text: str) -> Text:
-    from rich.text import Text
-
-    return Text(safe(text))

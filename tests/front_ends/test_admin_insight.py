@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from persistentq import PersistentQInterface
-from tests.front_ends.admin_kit import HOSTILE, a_store, run
+from tests.front_ends.admin_kit import HOSTILE, Terminal, a_store, run
 
 SUPERVISED = """[supervisord]
 logfile=%(here)s/log
@@ -83,6 +83,20 @@ def test_attention(store: PersistentQInterface, failed: int, tmp_path: Path) -> 
         (item["urgency"], item["kind"], item["command"]) for item in items
     ]
     assert "\x1b" not in run("attention", *conf, "--output", "table").out
+
+
+def test_attention_on_a_terminal_tells_remedy_and_command_whole(
+    store: PersistentQInterface, failed: int, tmp_path: Path
+) -> None:
+    conf = ("--supervisor", tmp_path / "none.conf")
+    items = json.loads(run("attention", *conf, "--output", "json").out)["items"]
+    with Terminal(tmp_path, "attention", *conf) as terminal:
+        assert terminal.end() == 0
+    shown, column = terminal.lines, terminal.lines[0].index("WHAT")
+    words = " ".join(line[column:].strip() for line in shown)
+    (item,) = (item for item in items if item["kind"] == "failures")
+    assert f"-> {item['remedy']} -> `show {failed}`" in words
+    assert "…" not in terminal.text
 
 
 def test_doctor_ends_with_6_if_a_check_fails(
