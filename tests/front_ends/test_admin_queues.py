@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from persistentq import NewJob, PersistentQInterface
+from persistentq import ActNote, NewJob, PersistentQInterface
 from tests.front_ends.admin_kit import Terminal, a_store, run
 
 
@@ -53,13 +54,30 @@ def test_pause_and_resume(store: PersistentQInterface) -> None:
     assert run("pause", "mail").out == "queue mail is paused until it is resumed; 1 of its jobs are ready\n"
     shown = json.loads(run("resume", "mail", "-o", "json").out)
     assert shown == {"schema": 1, "queue": "mail", "is_paused": False, "paused_until": None}
-    assert run("resume", "mail").out == "queue mail is not paused; 1 of its jobs are ready\n"
+    assert run("resume", "mail") == (0, "queue mail was not paused; 1 of its jobs are ready\n", "")
     assert [(entry.verb, entry.reason) for entry in store.list_journal().items] == [
         ("resume", ""),
         ("resume", ""),
         ("pause", ""),
         ("pause", "the server is down"),
     ]
+
+
+def test_resuming_tells_who_paused_it_and_why(store: PersistentQInterface) -> None:
+    store.enqueue("t", queue="mail")
+    told = "queue mail is resumed; 1 of its jobs are ready\n"
+    store.pause_queue("mail", note=ActNote("ann", "manager", "the server is down\x1b[2J"))
+    store.pause_queue("other", note=ActNote("bob"))
+    ended = run("resume", "mail")
+    assert ended[:2] == (0, told)
+    assert re.fullmatch(r"hint: ann paused it \d+s ago: the server is down\\x1b\[2J\n", ended.err)
+    store.pause_queue("mail", note=ActNote("bob"))
+    assert re.fullmatch(r"hint: bob paused it \d+s ago, and did not say why\n", run("resume", "mail").err)
+
+
+def test_a_pause_that_nobody_noted_is_resumed_without_a_word_of_it(store: PersistentQInterface) -> None:
+    store.pause_queue("mail")
+    assert run("resume", "mail") == (0, "queue mail is resumed; 0 of its jobs are ready\n", "")
 
 
 def test_a_queue_without_jobs_may_be_misspelt(store: PersistentQInterface) -> None:
