@@ -16,7 +16,7 @@ from persistentq.operations.rates import Rates, Spread
 from ._consumers import consumers_table
 from ._rates import COUNTS, numbers
 from ._records import Record, timestamp
-from ._screen import ALERT_STYLES, cell, new_table, status_text
+from ._screen import ALERT_STYLES, cell, new_table, span_text, status_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -166,7 +166,7 @@ def _speed(speed: Rates) -> Text:
 
 def _spread(spread: Spread) -> str:
     shares = (spread.p50, spread.p95)
-    return "/".join("·" if span is None else f"{span.total_seconds():,.3f}s" for span in shares)
+    return "/".join("·" if span is None else span_text(span) for span in shares)
 
 
 def _alerts(alerts: Sequence[Alert]) -> Iterator[Text]:

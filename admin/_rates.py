@@ -11,7 +11,7 @@ import typer
 from persistentq.operations.rates import RateBucket, Rates, Throughput
 
 from ._records import Record, timestamp
-from ._screen import cell, new_table
+from ._screen import cell, new_table, span_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -68,4 +68,4 @@ def rates_table(records: Sequence[Record]) -> Table:
 def _number(value: float | None) -> str:
     if value is None:
         return "·"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}s"
+    return f"{value:,}" if isinstance(value, int) else span_text(timedelta(seconds=value))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from persistentq import JobStatus
 from persistentq.operations import GLYPHS, safe
+from persistentq.query.fields import write
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -26,6 +28,8 @@ STYLES = {
 STATE_STYLES = {"alive": "green", "silent": "bold red", "stopped": "dim"}
 ALERT_STYLES = ("bold red", "yellow", "")
 """By urgency."""
+
+MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
 # More would never fit into a line, and measuring a mebibyte of it takes its time.
 _LONGEST_CELL = 300
@@ -92,6 +96,15 @@ def cell(value: object, style: str = "") -> Text:
     from rich.text import Text
 
     return Text(safe(value, _LONGEST_CELL), style, no_wrap=True, overflow="ellipsis")
+
+
+def span_text(span: timedelta) -> str:
+    """Return a span as people read it: to the millisecond below a minute, else in its two largest units."""
+    seconds = max(span.total_seconds(), 0)
+    if seconds < MINUTE:
+        return f"{seconds:.3f}s"
+    grain = next(size for unit, size in ((DAY, HOUR), (HOUR, MINUTE), (0, 1)) if seconds >= unit)
+    return write(timedelta(seconds=seconds // grain * grain))
 
 
 def status_text(status: JobStatus) -> Text:

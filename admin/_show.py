@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -18,7 +18,7 @@ from ._operator import operating
 from ._options import JobId
 from ._records import attempt_record, job_record, log_record
 from ._render import SCHEMA, print_json, to_json, tsv_line
-from ._screen import cell, new_table, print_rich, status_text
+from ._screen import cell, new_table, print_rich, span_text, status_text
 from ._selection import Why
 
 if TYPE_CHECKING:
@@ -182,5 +182,4 @@ def _log(log: JobLog) -> Iterator[Text]:
 
 
 def _took(attempt: Attempt) -> str:
-    span = (attempt.ended_at or clock.now()) - attempt.started_at
-    return ago(span) if span >= timedelta(minutes=1) else f"{max(span.total_seconds(), 0):.3f}s"
+    return span_text((attempt.ended_at or clock.now()) - attempt.started_at)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from persistentq import PersistentQInterface
+from admin._screen import span_text
+from persistentq import PersistentQInterface, clock
 from tests.front_ends.admin_kit import HOSTILE, Terminal, a_store, run
 
 SUPERVISED = """[supervisord]
@@ -149,3 +150,30 @@ def test_stats_by_queue_task_and_time(store: PersistentQInterface, failed: int) 
     assert (times[-1]["done"], times[-1]["failed"]) == (1, 1)
     table = run("stats", "--by", "queue", "--output", "table").out
     assert table.split()[:3] == ["QUEUE", "ENQUEUED", "STARTED"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "0.000s"),
+        (0.0128, "0.013s"),
+        (59.2, "59.200s"),
+        (60, "1m"),
+        (200.9, "3m20s"),
+        (9_272.429, "2h34m"),
+        (7_200, "2h"),
+        (100_000, "1d3h"),
+    ],
+)
+def test_a_span_reads_as_people_say_it(seconds: float, text: str) -> None:
+    assert span_text(timedelta(seconds=seconds)) == text
+
+
+def test_the_table_of_stats_tells_long_waits_in_hours_and_data_in_seconds(
+    store: PersistentQInterface,
+) -> None:
+    store.enqueue("t", run_at=clock.now() - timedelta(hours=2, minutes=34))
+    store.complete(store.dequeue("c_1")[0])
+    assert run("stats", "--by", "queue", "--output", "table").out.split().count("2h34m") == 2
+    (item,) = json.loads(run("stats", "--by", "queue", "--output", "json").out)["items"]
+    assert 9_240 <= item["wait_p50_seconds"] < 9_300
