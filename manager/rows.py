@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -98,8 +99,8 @@ def _attention(operator: Operator, around: Around) -> Iterator[Row]:
 def _alert(alert: Alert) -> Row:
     cells = (URGENCIES[alert.urgency], *_plain(alert.kind, alert.text))
     about = _about(what=alert.text, remedy=alert.remedy, command=alert.command)
-    job = alert.command.rpartition(" ")[2]
-    where = f"id:{job}" if job.isdigit() else None
+    *words, last = shlex.split(alert.command) or [""]
+    where = last if "--where" in words else f"id:{last}" if last.isdigit() else None
     return Row(f"{alert.kind} {alert.text}", cells, about, where)
 
 

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
+from itertools import islice
 
 from persistentq import clock
-from persistentq.errors import PersistentQError, SchemaMismatch
-from persistentq.insight import Check, Grade
+from persistentq.errors import JobNotFound, PersistentQError, SchemaMismatch
+from persistentq.insight import Check, Grade, Overview
 from persistentq.interface import PersistentQInterface
+from persistentq.job import UNFINISHED
 from persistentq.operations.doctor import (
     LATE,
     check_clock,
     check_consumers,
     check_leases,
+    check_pauses,
     check_waiting,
 )
 from persistentq.operations.mishaps import DAY, FailureGroup, Poison, errors
 from persistentq.operations.surroundings import Surroundings, check_supervisor
-from persistentq.text import ago
+from persistentq.query import parse
+from persistentq.text import ago, counted
 
 GROUPS = 10
-"""So many groups of failures are told of, and so many jobs that lose their workers."""
+"""So many groups of failures are told of, so many tasks that kill their workers, so many absent consumers."""
+
+COUNTED = 1000
+"""The jobs that an alert is about are counted no further."""
 
 
 class Urgency(IntEnum):
@@ -39,7 +47,8 @@ class Alert:
     """One thing that needs a person.
 
     Attributes:
-        kind: lease, consumer, queue, poison, failures, child, clock, schema, or the name of a check of the database.
+        kind: lease, consumer, queue, pause, reserved, poison, failures, child, clock, schema, or the name of a check of
+            the database.
         text: What is wrong, in one line; it may hold what came from a job.
         remedy: What to do.
         command: What shows or mends it, to be typed behind the admin program's name; empty if none does.
@@ -86,11 +95,13 @@ def _state(queue: PersistentQInterface, late: timedelta) -> Iterator[Alert]:
     commands = {
         "lease": (check_leases(overview), f"why {first}"),
         "consumer": (check_consumers(overview), "consumers"),
-        "queue": (check_waiting(overview, late), "stats"),
+        "queue": (check_waiting(overview, late), "queues"),
+        "pause": (check_pauses(overview, late), "queues"),
         "clock": (check_clock(overview.now, before, after), "doctor"),
     }
     for kind, (check, command) in commands.items():
         yield from _alert(kind, check, command)
+    yield from _reserved(queue, overview)
     for check in queue.examine().checks:
         yield from _alert(check.name, check, "doctor")
 
@@ -101,23 +112,62 @@ def _alert(kind: str, check: Check, command: str) -> Iterator[Alert]:
         yield Alert(urgency, kind, check.found, check.remedy, command)
 
 
+def _reserved(queue: PersistentQInterface, overview: Overview) -> Iterator[Alert]:
+    """Tell of jobs that wait for a consumer that is not there."""
+    for one in [one for one in overview.consumers if not one.is_alive][:GROUPS]:
+        where = f"status:pending consumer:{one.id}"
+        found = queue.count_matching(parse(where), up_to=COUNTED)
+        if found.number:
+            state = "has stopped" if one.stopped_at is not None else "is silent"
+            number = f"{'more than ' * found.is_capped}{counted(found.number, 'job')}"
+            text = f"{number} may be taken by {one.id} only, which {state}"
+            command = shlex.join(("assign-job", "--anyone", "--where", where))
+            yield Alert(Urgency.SOON, "reserved", text, f"start {one.id}, or let anyone take them", command)
+
+
 def _mishaps(queue: PersistentQInterface, window: timedelta) -> Iterator[Alert]:
     found = errors(queue, window)
-    yield from map(_poison, found.poison[:GROUPS])
-    yield from (_failures(group, window) for group in found.groups[:GROUPS])
+    by_task: dict[str, list[Poison]] = {}
+    for one in found.poison:
+        by_task.setdefault(one.task, []).append(one)
+    yield from (_poison(queue, jobs) for jobs in islice(by_task.values(), GROUPS))
+    yield from (_failures(queue, group, window) for group in found.groups[:GROUPS])
 
 
-def _poison(one: Poison) -> Alert:
-    text = f"job {one.job_id} ({one.task}) was lost with its worker {one.times} times"
-    remedy = f"it may kill whoever runs it: cancel {one.job_id}, or run it with executor=process and a memory limit"
-    return Alert(Urgency.SOON, "poison", text, remedy, f"show {one.job_id}")
+def _poison(queue: PersistentQInterface, jobs: list[Poison]) -> Alert:
+    """Tell of the jobs of one task that were lost with their workers, the most often lost first."""
+    first = jobs[0]
+    most = f"job {first.job_id} ({first.task}) was lost with its worker {first.times} times"
+    others = f", and {counted(len(jobs) - 1, 'other job')} of its task more than once" * (len(jobs) > 1)
+    living = [str(one.job_id) for one in jobs[:GROUPS] if _is_unfinished(queue, one.job_id)]
+    careful = "run the task with executor=process and a memory limit"
+    if living:
+        remedy = f"{careful}, which tells who kills from who only ran beside; or cancel {' '.join(living)}"
+        return Alert(Urgency.SOON, "poison", most + others, remedy, f"show {living[0]}")
+    remedy = f"none of them is left to run; before one is resubmitted, mend its task, or {careful}"
+    return Alert(Urgency.LATER, "poison", most + others, remedy, f"show {first.job_id}")
 
 
-def _failures(group: FailureGroup, window: timedelta) -> Alert:
+def _is_unfinished(queue: PersistentQInterface, job_id: int) -> bool:
+    try:
+        return queue.get_job(job_id).status in UNFINISHED
+    except JobNotFound:
+        return False
+
+
+def _failures(queue: PersistentQInterface, group: FailureGroup, window: timedelta) -> Alert:
     where = f", {group.frame}" if group.frame is not None else ""
-    times = f"{group.attempts:,} time{'s' if group.attempts > 1 else ''}"
-    text = f"{group.task} failed {times} in {ago(window)}: {group.error_type}: {group.error[:200]}{where}"
-    return Alert(Urgency.LATER, "failures", text, "mend the cause, then resubmit", f"show {group.job_ids[0]}")
+    left = queue.count_matching(parse(group.query), up_to=COUNTED)
+    standing = f"{counted(left.number, 'job')}{' or more' * left.is_capped}" if left.number else "no job"
+    text = (
+        f"{group.task}: {counted(group.attempts, 'attempt')} failed in {ago(window)}, and {standing} for good: "
+        f"{group.error_type}: {group.error[:200]}{where}"
+    )
+    remedy = (
+        "mend the cause, then resubmit" if left.number else "another attempt of each went well, or will come"
+    )
+    command = shlex.join(("list-jobs", "--where", group.query)) if left.number else f"show {group.job_ids[0]}"
+    return Alert(Urgency.LATER, "failures", text, remedy, command)
 
 
 def _around(around: Surroundings) -> Iterator[Alert]:

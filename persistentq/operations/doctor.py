@@ -58,6 +58,7 @@ def _database(queue: PersistentQInterface | PersistentQError, late: timedelta) -
         yield check_leases(overview)
         yield check_consumers(overview)
         yield check_waiting(overview, late)
+        yield check_pauses(overview, late)
         yield from queue.examine(thorough=True).checks
     except PersistentQError as error:
         yield _failed(error)
@@ -96,7 +97,7 @@ def check_consumers(overview: Overview) -> Check:
     parts = [f"{one.id} on {one.host} has been silent for {ago(one.silent_for)}" for one in silent]
     parts += [f"{one.id} says: {one.trouble}" for one in troubled]
     if parts:
-        remedy = "look at its log; if it is stuck, kill it: its jobs come back within their lease"
+        remedy = "see its log; start it if it is gone, kill it if it is stuck: its jobs come back within their lease"
         return Check("consumers", Grade.WARN, "; ".join(parts), remedy)
     alive = sum(one.is_alive for one in overview.consumers)
     return Check("consumers", Grade.OK, f"{alive} alive, none silent")
@@ -116,3 +117,13 @@ def check_waiting(overview: Overview, late: timedelta) -> Check:
     ]
     remedy = f"python -m consumer.consumer --queues {','.join(unserved)}" if unserved else "add consumers"
     return Check("queues", Grade.WARN, f"jobs wait in {'; '.join(parts)}", remedy)
+
+
+def check_pauses(overview: Overview, late: timedelta) -> Check:
+    """Say which queues hand out nothing although their jobs have waited for long."""
+    held = [one for one in overview.waiting if one.is_paused and overview.now - one.since > late]
+    if not held:
+        return Check("pauses", Grade.OK, f"no job of a paused queue has waited for more than {ago(late)}")
+    parts = [f"{one.queue}, where jobs wait for {ago(overview.now - one.since)}" for one in held]
+    remedy = f"journal tells who paused it and why; when that is over: resume {held[0].queue}"
+    return Check("pauses", Grade.WARN, f"paused: {'; '.join(parts)}", remedy)

@@ -13,7 +13,7 @@ from persistentq.acts_interface import TRASH_KEPT
 from persistentq.interface import PersistentQInterface
 from persistentq.job import Attempt, Job, NewJob, Page, QueueInfo
 from persistentq.job_log import JobLog
-from persistentq.journal import JournalPage
+from persistentq.journal import JournalEntry, JournalPage
 from persistentq.operations import acting, exporting, importing
 from persistentq.operations.acting import MOST, ActResult, OnProgress, Preview
 from persistentq.operations.actor import Actor
@@ -295,6 +295,14 @@ class Operator(Actor):
         """Return what operators did as it may be seen; takes what the queue's method takes, and raises as it does."""
         page = self.queue.list_journal(**which)
         return page._replace(items=tuple(map(self.redaction.entry, page.items)))
+
+    def get_entry(self, entry: int) -> JournalEntry:
+        """Return one entry of the journal as it may be seen.
+
+        Raises:
+            EntryNotFound: there is none.
+        """
+        return self.redaction.entry(self.queue.get_entry(entry))
 
     def list_schedules(self) -> list[ScheduleInfo]:
         """Return every schedule as it may be seen, by name."""

@@ -7,7 +7,7 @@ import fnmatch
 import os
 from collections.abc import Callable, Iterator
 from configparser import RawConfigParser
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,9 +58,10 @@ class Scaled:
 def scale(conf: Path, number: int, *, program: str = PROGRAM, tell: Tell = lambda _: None) -> Scaled:
     """Let so many processes of a program run, and wait until they do.
 
-    The number is kept in a file beside the other local configuration, so that it outlasts supervisord. Consumers that
-    are too many drain and stop; the others are not touched, if supervisord has our RPC interface (see
-    `persistentq.supervision`). If it has not, all of them drain and are started anew.
+    Those that were stopped by hand, or ended, are started. The number is kept in a file beside the other local
+    configuration, so that it outlasts supervisord. Consumers that are too many drain and stop; the others are not
+    touched, if supervisord has our RPC interface (see `persistentq.supervision`). If it has not, all of them drain
+    and are started anew.
 
     May be repeated. Two at the same time take turns.
 
@@ -88,7 +89,7 @@ def scale(conf: Path, number: int, *, program: str = PROGRAM, tell: Tell = lambd
             patience = max(
                 _patience(supervised, program), _patience(_checked(conf, program, number, file), program)
             )
-            applied = _apply(supervised, program, patience, tell)
+            applied = _with_stopped(supervised, program, _apply(supervised, program, patience, tell))
         except SupervisionError as error:
             if not error.is_unknown:
                 _write(file, before)
@@ -202,6 +203,16 @@ def _apply(supervised: Supervised, program: str, patience: float, tell: Tell) ->
         )
         return {**_restart(supervised, program, patience), "is_restarted": True}
     return {**answer, "is_restarted": False}
+
+
+def _with_stopped(supervised: Supervised, program: str, applied: dict[str, Any]) -> dict[str, Any]:
+    """Start those that were left alone but do not run: so many are wanted at work."""
+    idle = {_short(one) for one in _of(supervised, program) if one.state in GONE} & {*applied["kept"]}
+    for name in sorted(idle):
+        with suppress(SupervisionError):  # What does not start is told when all have settled.
+            supervised.call("startProcess", f"{program}:{name}", False)
+    kept = [name for name in applied["kept"] if name not in idle]
+    return {**applied, "added": sorted({*applied["added"], *idle}), "kept": kept}
 
 
 def _restart(supervised: Supervised, program: str, patience: float) -> dict[str, list[str]]:

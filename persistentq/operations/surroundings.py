@@ -17,10 +17,11 @@ from persistentq.errors import ExtraMissing, SupervisionError
 from persistentq.insight import Check, Grade
 
 if TYPE_CHECKING:
-    from persistentq.operations.supervised import Supervised
+    from persistentq.operations.supervised import Program, Supervised
 
 PROGRAMS = ("admin", "manager", "producer", "consumer")
 TROUBLED = ("FATAL", "BACKOFF")
+STOPPED = ("STOPPED", "EXITED")
 
 _PROC = Path("/proc")
 
@@ -98,13 +99,22 @@ def check_supervisor(file: Path) -> Iterator[Check]:
         yield Check("children", Grade.WARN, error.summary, remedy)
         return
     bad = [one for one in found if one.state in TROUBLED]
-    if not bad:
+    if bad:
+        text = "; ".join(f"{one.name} is in {one.state}: {one.why}" for one in bad)
+        remedy = f"supervisorctl -c {file} tail {bad[0].name}, mend the cause, then: start {bad[0].name}"
+        yield Check("children", Grade.FAIL, text, remedy)
+    elif idle := _stopped_alone(found):
+        text = "; ".join(f"{one.name} is {one.state}, while others like it run" for one in idle)
+        yield Check("children", Grade.WARN, text, f"supervisorctl -c {file} start {idle[0].name}")
+    else:
         running = sum(one.state == "RUNNING" for one in found)
         yield Check("children", Grade.OK, f"{running} of {len(found)} run, none is in FATAL or BACKOFF")
-        return
-    text = "; ".join(f"{one.name} is in {one.state}: {one.why}" for one in bad)
-    remedy = f"supervisorctl -c {file} tail {bad[0].name}, mend the cause, then: start {bad[0].name}"
-    yield Check("children", Grade.FAIL, text, remedy)
+
+
+def _stopped_alone(found: list[Program]) -> list[Program]:
+    """Return those that do not run although others of their group do."""
+    groups = {one.name.partition(":")[0] for one in found if one.state == "RUNNING"}
+    return [one for one in found if one.state in STOPPED and one.name.partition(":")[0] in groups]
 
 
 def _exposure(known: Supervised) -> Check:

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from persistentq import DatabaseMissing, PersistentQMemory, PersistentQSQLAlchem
 from persistentq.insight import Check, Grade
 from persistentq.operations.attention import Urgency, attention
 from persistentq.operations.doctor import doctor, worst
+from persistentq.operations.supervised import Supervised
 from persistentq.operations.surroundings import Surroundings, check_dashboard, check_path, check_twins
 from persistentq.sql import postgresql_health, sqlite, sqlite_health
 from persistentq.sql.models import SchemaRow
@@ -97,6 +99,20 @@ def test_queues() -> None:
     assert check.remedy == "python -m consumer.consumer --queues default"
     moved.queue.heartbeat("c_1", host="box", pid=1, queues=["default"])
     assert found(moved.queue, "queues").remedy == "add consumers"
+
+
+def test_pauses() -> None:
+    moved = Moved()
+    moved.queue.enqueue("t", queue="mail")
+    moved.queue.pause_queue("mail")
+    moved.queue.pause_queue("empty")
+    assert found(moved.queue, "pauses").grade is Grade.OK
+    moved.by += 6 * MINUTE
+    check = found(moved.queue, "pauses")
+    assert (check.grade, check.found) == (Grade.WARN, "paused: mail, where jobs wait for 6m")
+    assert check.remedy.endswith("resume mail")
+    (alert,) = [one for one in attention(moved.queue) if one.kind == "pause"]
+    assert (alert.urgency, alert.command) == (Urgency.SOON, "queues")
 
 
 def test_a_database_that_cannot_be_opened_or_asked(tmp_path: Path, queue: PersistentQSQLAlchemy) -> None:
@@ -372,17 +388,26 @@ def test_a_supervisor_that_was_killed(tmp_path: Path) -> None:
     assert (check.grade, "does not answer" in check.found) == (Grade.WARN, True)
 
 
-def test_a_child_that_supervisor_cannot_keep_alive(tmp_path: Path) -> None:
-    programs = "[program:good]\ncommand=sleep 60\nstartsecs=0\n[program:bad]\ncommand=false\nstartretries=0\n"
-    file = configuration(tmp_path, programs)
+@contextmanager
+def supervised(folder: Path, programs: str) -> Iterator[Surroundings]:
+    file = configuration(folder, programs)
     supervisord = subprocess.Popen(
         [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(file)],
-        cwd=tmp_path,
+        cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    queue, place = PersistentQMemory(), Surroundings(supervisor_conf=file)
     try:
+        yield Surroundings(supervisor_conf=file)
+    finally:
+        supervisord.terminate()
+        supervisord.wait(30)
+
+
+def test_a_child_that_supervisor_cannot_keep_alive(tmp_path: Path) -> None:
+    programs = "[program:good]\ncommand=sleep 60\nstartsecs=0\n[program:bad]\ncommand=false\nstartretries=0\n"
+    queue = PersistentQMemory()
+    with supervised(tmp_path, programs) as place:
         bad = clock.Deadline(30).wait_for(
             lambda: around(queue, "children", place).found.startswith("bad:bad is in FATAL: "), every=0.2
         )
@@ -390,9 +415,24 @@ def test_a_child_that_supervisor_cannot_keep_alive(tmp_path: Path) -> None:
         assert around(queue, "children", place).grade is Grade.FAIL
         (alert,) = attention(queue, place)
         assert (alert.kind, alert.urgency) == ("child", Urgency.NOW)
-    finally:
-        supervisord.terminate()
-        supervisord.wait(30)
+
+
+def test_a_child_that_does_not_run_while_others_like_it_do(tmp_path: Path) -> None:
+    """One that stands alone may well be stopped on purpose."""
+    programs = (
+        "[program:alone]\ncommand=sleep 60\nautostart=false\n[program:work]\ncommand=sleep 60\nstartsecs=0\n"
+        "process_name=%(process_num)d\nnumprocs=2\n"
+    )
+    queue = PersistentQMemory()
+    with supervised(tmp_path, programs) as place:
+        well = "2 of 3 run, none is in FATAL or BACKOFF"
+        assert clock.Deadline(30).wait_for(lambda: around(queue, "children", place).found == well, every=0.2)
+        Supervised(tmp_path / "supervisord.conf").call("stopProcess", "work:1", True)
+        check = around(queue, "children", place)
+        assert (check.grade, check.found) == (
+            Grade.WARN,
+            "work:1 is STOPPED, while others like it run",
+        )
 
 
 def test_another_admin_package(tmp_path: Path) -> None:

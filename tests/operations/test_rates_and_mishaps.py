@@ -189,12 +189,51 @@ def test_what_needs_attention_the_most_urgent_first(moved: Moved) -> None:
     assert [(alert.urgency, alert.kind, alert.command) for alert in found] == [
         (Urgency.SOON, "lease", "why 1"),
         (Urgency.SOON, "consumer", "consumers"),
-        (Urgency.SOON, "queue", "stats"),
+        (Urgency.SOON, "queue", "queues"),
         (Urgency.SOON, "poison", "show 1"),
         (Urgency.LATER, "failures", "show 1"),
     ]
     assert all(alert.remedy for alert in found)
     assert "job 1 (crashes) was lost with its worker 2 times" in found[3].text
+
+
+def test_jobs_that_killed_their_workers_are_told_of_once_and_less_once_none_is_left(moved: Moved) -> None:
+    moved.queue.enqueue_many([NewJob("crashes", max_attempts=2)] * 3)
+    for _ in range(2):
+        moved.take()
+        moved.take()
+        moved.take()
+        moved.now += 2 * MINUTE
+        moved.queue.cleanup()
+        alerts = [alert for alert in attention(moved.queue) if alert.kind == "poison"]
+    (alert,) = alerts
+    assert alert.urgency is Urgency.LATER
+    assert "was lost with its worker 2 times, and 2 other jobs of its task more than once" in alert.text
+    assert alert.remedy.startswith("none of them is left to run")
+
+
+def test_jobs_for_a_consumer_that_is_gone_are_told_of(moved: Moved) -> None:
+    moved.queue.heartbeat("c_2", host="box", pid=1, queues=["default"])
+    job = moved.queue.enqueue("t")
+    moved.queue.assign_job(job.id, "c_2")
+    assert attention(moved.queue) == []
+    moved.now += MINUTE
+    (alert,) = [alert for alert in attention(moved.queue) if alert.kind == "reserved"]
+    assert alert.text == "1 job may be taken by c_2 only, which is silent"
+    assert alert.command == "assign-job --anyone --where 'status:pending consumer:c_2'"
+
+
+def test_failures_say_how_many_jobs_are_failed_for_good(moved: Moved) -> None:
+    moved.queue.enqueue_many([NewJob("t", max_attempts=2), NewJob("t", max_attempts=1)])
+    for job in moved.queue.dequeue("c_1", limit=2):
+        moved.queue.fail(job, ValueError("no such file"), delay=timedelta(0))
+    (alert,) = [alert for alert in attention(moved.queue) if alert.kind == "failures"]
+    assert "t: 2 attempts failed in 1d, and 1 job for good: ValueError: no such file" in alert.text
+    assert alert.command == "list-jobs --where 'status:failed task:t error:\"no such file\"'"
+    moved.queue.complete(*moved.queue.dequeue("c_1"))
+    moved.queue.resubmit(2)
+    (alert,) = [alert for alert in attention(moved.queue) if alert.kind == "failures"]
+    assert "and no job for good" in alert.text
 
 
 def test_a_group_of_failures_has_a_query_that_means_its_failed_jobs() -> None:
