@@ -330,7 +330,7 @@ _MANNERS: Mapping[str, _Manner] = {
         verb: _Manner(
             lambda deed: f"{deed.label} {safe(deed.name)}? What it runs is finished, or given back.",
             _steer,
-            lambda _: (),
+            lambda deed: (deed.verb.removesuffix("-consumer"), deed.name),
         )
         for verb in STEPS
     },

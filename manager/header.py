@@ -18,6 +18,9 @@ from .views import VIEWS
 from .wording import number_text
 
 NAME = "persistentq  "
+NOT_LATELY = timedelta(seconds=2)
+"""Counts that are so much older than what is beside them say so."""
+
 GRACE = timedelta(seconds=1.5)
 """What is read may come so much later than it was promised before it counts as stale."""
 
@@ -84,6 +87,8 @@ def _counts(state: State, click: Click) -> Iterator[Line]:
         is_chosen = status is state.only_status and state.place is Place.JOBS
         style = "class:chosen" if is_chosen else f"class:status.{status}" if status else ""
         yield [(style, f"[{text}]" if is_chosen else f" {text} ", click(show_status(status), None))]
+    if state.snapshot and (age := state.snapshot.read_at - state.snapshot.counted_at) > NOT_LATELY:
+        yield plain(f" counted {ago(age)} ago ", "class:warn")
 
 
 def caption(state: State) -> Line:
@@ -136,6 +141,6 @@ def _of_pages(state: State) -> str:
         total = state.snapshot.totals.get(state.only_status, 0)
     elif matching is not None:
         if matching.is_capped:
-            return f", more than {matching.number:,} match"
+            return f", at least {matching.number:,} match"
         total = matching.number
     return f" of {max(len(state.pages), -(-total // state.page_size)):,}"

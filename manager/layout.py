@@ -127,7 +127,7 @@ def _words_without_jobs(state: State, snapshot: Snapshot) -> list[str]:
         looked = snapshot.page.scanned or 0
         return [f"None of the {looked:,} newest jobs is meant; n looks at those before them."]
     without = [
-        f"  without {safe(term, 60)}: {'more than ' if count.is_capped else ''}{count.number:,}"
+        f"  without {safe(term, 60)}: {'at least ' if count.is_capped else ''}{count.number:,}"
         for term, count in snapshot.removals
     ]
     return [f"No job is meant by: {safe(state.query)}", *without, "", "0 shows every job, / asks for others."]

@@ -91,7 +91,7 @@ def question_lines(state: State, dialog: Question, width: int) -> Iterator[Line]
 
 
 def _extent(seen: Preview) -> str:
-    more = "more than " if seen.is_capped else ""
+    more = "at least " if seen.is_capped else ""
     ends = [f"{word} {job.id}" for word, job in (("oldest", seen.oldest), ("newest", seen.newest)) if job]
     return f"  {more}{seen.count:,} jobs; {', '.join(ends)}"
 

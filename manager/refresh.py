@@ -10,9 +10,9 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 from persistentq import PersistentQInterface, Settings, clock, open_queue
 from persistentq.errors import JobNotFound
@@ -28,13 +28,23 @@ from .snapshot import INTERVALS, Counts, Place, Request, Snapshot
 from .state import Move
 
 INTERVAL, LONGEST_INTERVAL = INTERVALS[0], INTERVALS[-1]
-SHARE = 40
-"""One part in so many of its time the reader may spend reading, so that a big database is not kept busy by it."""
+SHARE = 80
+"""One part in so many of its time the reader may spend on counting, and one on all else, so that a big database is not
+kept busy by it."""
+
+LONGEST_UNCOUNTED = timedelta(minutes=1)
 
 LOCK_TIMEOUT = timedelta(seconds=1)
 STANDSTILL = timedelta(days=1)
 COUNTED = 1000
 """The jobs that a query means are counted no further."""
+
+
+class Counted(NamedTuple):
+    """How many jobs there were, and when."""
+
+    counts: Counts
+    at: datetime
 
 
 class Reader(Thread):
@@ -47,8 +57,9 @@ class Reader(Thread):
         self._settings = replace(settings, lock_timeout=min(settings.lock_timeout, LOCK_TIMEOUT))
         self._request, self._tell = request, tell
         self._bell, self._is_over = clock.Bell(), False
-        # The counts take longest where there are many jobs, and turning a page changes none.
-        self._counts: Counts | None = None
+        # Counting takes longest where there are many jobs, so it has a pace of its own.
+        self._counted: Counted | None = None
+        self._uncounted_until = clock.Deadline(0)
         self._changes = 0
         self._around = Around(settings.env_file)
         self._queue: PersistentQInterface | None = None
@@ -78,26 +89,35 @@ class Reader(Thread):
         """Read until stopped."""
         pause, request = INTERVAL, self._request
         while not self._is_over:
-            begun, changes = clock.now(), self._changes
+            changes = self._changes
             try:
                 operator = Operator.with_settings(self._open(), self._settings, face="manager")
-                snapshot = read(operator, request, self._around, self._counts)
+                counted, begun = self._count(operator.queue), clock.now()
+                snapshot = read(operator, request, self._around, counted)
             except Exception as problem:  # Whatever it is, the screen must say it; a dead thread would not.
                 self._close()
                 self._tell(news.was_not_read(problem))
                 pause = min(pause, LONGEST_INTERVAL)
             else:
-                share = min(max(INTERVAL, (snapshot.read_at - begun) * (SHARE - 1)), LONGEST_INTERVAL)
+                share = _pause_after(snapshot.read_at - begun, LONGEST_INTERVAL)
                 pause = STANDSTILL if request.every is None else max(share, request.every)
                 self._tell(news.was_read(replace(snapshot, next_in=pause)))
-                self._counts = snapshot.counts
-            is_rung = self._bell.wait(pause.total_seconds())
+            self._bell.wait(pause.total_seconds())
             was_read, request = request, self._request
             while _stands_still(request, was_read) and changes == self._changes and not self._is_over:
-                is_rung, request = self._bell.wait(STANDSTILL.total_seconds()), self._request
-            if not is_rung or changes != self._changes or request.every != INTERVAL:
-                self._counts = None
+                self._bell.wait(STANDSTILL.total_seconds())
+                request = self._request
+            if changes != self._changes or request.every != INTERVAL:
+                self._counted = None
         self._close()
+
+    def _count(self, queue: PersistentQInterface) -> Counted:
+        if self._counted is None or self._uncounted_until.passed:
+            begun = clock.now()
+            self._counted = Counted(queue.count_jobs(), clock.now())
+            pause = _pause_after(self._counted.at - begun, LONGEST_UNCOUNTED)
+            self._uncounted_until = clock.Deadline(pause.total_seconds())
+        return self._counted
 
     def _open(self) -> PersistentQInterface:
         if self._queue is not None and _identity(self._queue) != self._file:
@@ -110,7 +130,11 @@ class Reader(Thread):
     def _close(self) -> None:
         if self._queue is not None:
             self._queue.close()
-            self._queue = self._counts = None
+            self._queue = self._counted = None
+
+
+def _pause_after(taken: timedelta, longest: timedelta) -> timedelta:
+    return min(max(INTERVAL, taken * (SHARE - 1)), longest)
 
 
 def _stands_still(request: Request, was_read: Request) -> bool:
@@ -127,26 +151,32 @@ def _identity(queue: PersistentQInterface) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def read(operator: Operator, request: Request, around: Around, counts: Counts | None = None) -> Snapshot:
+def read(operator: Operator, request: Request, around: Around, counted: Counted | None = None) -> Snapshot:
     """Read everything that `request` wants, in short transactions of its own each.
 
     Args:
-        counts: How many jobs there are, if that was read just now.
+        counted: How many jobs there are, if that was counted lately.
 
     Raises:
         StorageError: the database fails.
     """
     queue = operator.queue
-    found: dict[str, Any] = {
-        "counts": queue.count_jobs() if counts is None else counts,
-        "consumers": tuple(queue.list_consumers()),
-    }
+    counts, counted_at = counted or Counted(queue.count_jobs(), clock.now())
+    found: dict[str, Any] = {"consumers": tuple(queue.list_consumers())}
     if request.place is Place.JOBS:
         found |= _read_jobs(operator, request)
     else:
         found["rows"] = rows = read_rows(request.place, operator, around)
         found["output"] = read_output(request.log_of, rows, operator, around)
-    return Snapshot(request=request, location=queue.location, read_at=clock.now(), next_in=INTERVAL, **found)
+    return Snapshot(
+        request=request,
+        location=queue.location,
+        read_at=clock.now(),
+        next_in=INTERVAL,
+        counts=counts,
+        counted_at=counted_at,
+        **found,
+    )
 
 
 def _read_jobs(operator: Operator, request: Request) -> dict[str, Any]:

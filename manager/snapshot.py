@@ -101,6 +101,7 @@ class Snapshot:
     Attributes:
         next_in: Until the next one is to be expected.
         counts: How many jobs of each queue are in each status.
+        counted_at: When these were counted, which is done less often where there are many.
         matching: How many jobs the query of the listing means; None for an empty one.
         removals: Of a query without a hit: how many jobs there would be without each of its terms.
         selected: The job that the request named, or the page's first if it named none; None if there is none.
@@ -116,6 +117,7 @@ class Snapshot:
     location: str
     read_at: datetime
     next_in: timedelta
+    counted_at: datetime
     counts: Counts = field(default_factory=dict)
     page: Page = field(default_factory=lambda: Page(()))
     matching: Count | None = None

@@ -150,7 +150,7 @@ class Consumer:
         """
         with self.pulse.asking:
             # The program introduces itself before its tasks are loaded.
-            self._presence.report(self._shares.order, [task.name for task in self.tasks] or None)
+            self._presence.report(self._shares.names, [task.name for task in self.tasks] or None)
 
     def stop(self) -> None:
         """Take no more jobs and let `run` return when the running ones ended; a second call gives them back at once.
@@ -221,7 +221,7 @@ class Consumer:
             consumer=self.id,
             host=socket.gethostname(),
             pid=os.getpid(),
-            queues=",".join(self._shares.order),
+            queues=",".join(self._shares.names),
             places=self.places,
         )
 

@@ -32,6 +32,9 @@ class Shares:
 
     With weights, a queue's `pass` grows with each job it gave, the less the more it weighs, and the least comes first.
 
+    Attributes:
+        names: The queues as they were named.
+
     Args:
         queues: Names, to be served strictly in that order; or names with weights of 1 to 1000.
 
@@ -40,7 +43,7 @@ class Shares:
     """
 
     def __init__(self, queues: Sequence[str] | Mapping[str, int]) -> None:
-        self._order = tuple(dict.fromkeys(check_queue(name) for name in queues))
+        self.names = self._order = tuple(dict.fromkeys(check_queue(name) for name in queues))
         check_int("number of queues", len(self._order), 1, 1000)
         self._weights: dict[str, int] | None = None
         if isinstance(queues, Mapping):

@@ -87,6 +87,7 @@ def a_snapshot(state: State, *jobs: Job, **values: Any) -> Snapshot:
         "request": state.request,
         "location": "/srv/queue.db",
         "read_at": NOW,
+        "counted_at": NOW,
         "next_in": timedelta(seconds=0.5),
         "counts": {"default": {status: number for status, number in counts.items() if number}},
         "page": Page(jobs, None),

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from manager import moves, news
+from manager import moves, news, refresh
 from manager.header import freshness
 from manager.snapshot import INTERVALS, Place
 from manager.state import State
+from persistentq import JobStatus, PersistentQInterface
 from persistentq.clock import Deadline
-from tests.front_ends.manager_kit import NOW, a_queue, a_snapshot, after, running
+from tests.front_ends.manager_kit import NOW, Terminal, a_queue, a_snapshot, after, running
 
 SECOND = timedelta(seconds=1)
 
@@ -82,3 +84,36 @@ def test_a_frozen_screen_is_not_read_for_another_interval(tmp_path: Path) -> Non
         manager.wait(lambda: manager.state.is_frozen and manager.state.every == INTERVALS[1])
         queue.enqueue("later")
         assert not Deadline(1.0).wait_for(lambda: len(manager.state.jobs) > 1)
+
+
+class Slow:
+    """Takes its time to count, as a big database does."""
+
+    def __init__(self, queue: PersistentQInterface, taken: float) -> None:
+        self._queue, self._taken, self.counts = queue, taken, 0
+
+    def count_jobs(self) -> dict[str, dict[JobStatus, int]]:
+        self.counts += 1
+        Deadline(self._taken).pause(self._taken)
+        return self._queue.count_jobs()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+
+def test_counting_that_takes_long_has_its_own_pace_and_says_how_old_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_queue(tmp_path, jobs=1) as queue:
+        slow = Slow(queue, 0.3)
+        monkeypatch.setattr(refresh.Reader, "_open", lambda _: slow)
+        with running(tmp_path, Terminal(120, 24)) as manager:
+            manager.wait_for_jobs()
+            queue.enqueue("later")
+            manager.wait(lambda: len(manager.state.jobs) == 2)
+            manager.wait_for_text("all 1", " counted ", "s ago")
+            assert slow.counts == 1
+            # What the operator does is counted at once.
+            manager.press("C", "y")
+            manager.wait_for_text("cancelled 1", "all 2")
+            assert slow.counts == 2
