@@ -92,6 +92,12 @@ def test_a_queue_that_was_empty_has_nothing_to_make_up_for() -> None:
     assert both == {"a": 100, "b": 100}
 
 
+def test_the_order_moves_and_the_names_stay() -> None:
+    shares = Shares({"a": 1, "b": 1})
+    shares.note({"a": 4, "b": 0}, room=4)
+    assert (shares.order, shares.names) == (("b", "a"), ("a", "b"))
+
+
 def test_without_weights_the_order_is_strict() -> None:
     shares = Shares(["b", "a", "b"])
     backlog = {"a": 5, "b": 20}
