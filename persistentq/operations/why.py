@@ -176,8 +176,8 @@ def _turn(known: Circumstances, *, is_moving: bool) -> Fact:
     number = f"{'more than ' * known.is_capped}{known.ahead:,}"
     text = f"{number} {'job leaves' if number == '1' else 'jobs leave'} queue {job.queue} before it"
     if not is_moving:
-        # What ended lately, or was cancelled, says nothing of a queue from which nobody takes.
-        return Fact(Reason.BEHIND, text, "raise its priority")
+        # What ended lately, or was cancelled, says nothing of a queue from which nobody takes; nor would priority help.
+        return Fact(Reason.BEHIND, text)
     if not known.pace:
         return Fact(Reason.BEHIND, f"{text}, from which nothing ended lately", "raise its priority")
     eta = timedelta(seconds=known.ahead / known.pace)
@@ -223,6 +223,8 @@ def _failed(known: Circumstances) -> Iterator[Fact]:
     job, last = known.job, known.last
     error = f": {job.error}" if job.error else ""
     again = f"mend the cause, then: resubmit {job.id}"
+    if last is not None and last.outcome is Outcome.LOST:
+        again = f"it may kill who runs it: mend its task or give it executor=process, then: resubmit {job.id}"
     if last is None or last.outcome is Outcome.TAKEN or not _ended_with(job, last):
         text = f"an operator marked it failed at {_at(job.finished_at)}{error}"
         yield Fact(Reason.GIVEN_UP, text, again)

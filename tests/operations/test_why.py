@@ -114,6 +114,14 @@ def test_it_is_kept_for_one_consumer(bench: Bench) -> None:
     assert fact.remedy == f"assign-job {job.id} to one that is there"
 
 
+def test_one_that_was_lost_with_its_worker_warns_before_it_is_resubmitted(bench: Bench) -> None:
+    job = bench.queue.enqueue("t", max_attempts=1)
+    bench.take()
+    bench.let_pass(2 * MINUTE)
+    bench.queue.cleanup()
+    assert "it may kill who runs it" in bench.facts(job)[Reason.SPENT].remedy
+
+
 def test_others_leave_before_it(bench: Bench) -> None:
     bench.consumer()
     bench.queue.enqueue_many([NewJob("t")] * 60)
@@ -125,7 +133,7 @@ def test_others_leave_before_it(bench: Bench) -> None:
     assert fact.over_in == timedelta(seconds=20)
     bench.queue.pause_queue("default")
     fact = bench.facts(job)[Reason.BEHIND]
-    assert (fact.text, fact.over_in) == ("40 jobs leave queue default before it", None)
+    assert (fact.text, fact.remedy, fact.over_in) == ("40 jobs leave queue default before it", "", None)
     bench.queue.resume_queue("default")
     bench.let_pass(20 * MINUTE)
     bench.consumer()
