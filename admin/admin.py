@@ -34,6 +34,7 @@ from ._render import to_json
 from ._scale import scale
 from ._schedules import SCHEDULE_COMMANDS
 from ._show import show
+from ._steering import restart, start, stop
 from ._terminal import error_record, say
 
 PROGRAM = "python -m admin.admin" if __package__ == "admin" else "persistentq admin"
@@ -75,6 +76,9 @@ COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
     (migrate, "migrate"),
     (preflight, "preflight --app shop:tasks"),
     (scale, "scale 6"),
+    (start, "start consumer_00 --yes"),
+    (stop, "stop consumer_00 --reason 'its host is worked on'"),
+    (restart, "restart consumer_00 --yes"),
     (why, "why 7"),
     (attention, "attention --window 1h"),
     (errors, "errors --window 1h"),

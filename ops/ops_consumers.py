@@ -150,7 +150,8 @@ def steering(program: str, verb: str, label: str) -> Deed:
         return f"{label} worked for {program}."
 
     note = " It finishes what it runs, or gives it back." if verb != "start-consumer" else ""
-    return Deed(label, f"{label} {program}?{note}", (), do)
+    words = (verb.removesuffix("-consumer"), program)
+    return Deed(label, f"{label} {program}?{note}", words, do)
 
 
 def scaled_to(number: int) -> Deed:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from persistentq.errors import SupervisionError
 from persistentq.operations.operator import Operator
 from persistentq.operations.scale import PROGRAM, Scaled, scale
+
+if TYPE_CHECKING:
+    from persistentq.operations.supervised import Program
 
 STEPS: Mapping[str, tuple[str, ...]] = {
     "stop-consumer": ("stopProcess",),
@@ -44,6 +48,23 @@ def steer(operator: Operator, conf: Path, verb: str, program: str, *, reason: st
             if verb != "restart-consumer" or error.fault != NOT_RUNNING:
                 raise
     operator.write_journal(verb, {"program": program}, reason=reason)
+
+
+def find_program(conf: Path, name: str) -> Program:
+    """Return the supervised process that a person means: `consumer:consumer_00`, or `consumer_00` for short.
+
+    Raises:
+        SupervisionError: no supervisord answers, or it keeps no process, or several, of this name; then it names all.
+    """
+    from persistentq.operations.supervised import Supervised
+
+    programs = Supervised(conf).programs()
+    found = [one for one in programs if name in {one.name, one.name.partition(":")[2]}]
+    if len(found) != 1:
+        number = "several processes" if found else "no process"
+        known = ", ".join(sorted(one.name for one in programs))
+        raise SupervisionError(f"supervisord keeps {number} {name!r}", f"it keeps {known or 'none at all'}")
+    return found[0]
 
 
 def scale_consumers(

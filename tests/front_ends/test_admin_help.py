@@ -40,10 +40,13 @@ NEEDS: Mapping[str, Callable[[PersistentQInterface], object]] = {
 ENDLESS = {"monitor-activity": "--count=1"}
 """What has no end of its own, and the option that gives it one."""
 
-REFUSED = {"scale": (1, "supervisor"), "graduate": (4, "cannot be reached")}
+REFUSED = {
+    **dict.fromkeys(("scale", "start", "stop", "restart"), (1, "supervisor")),
+    "graduate": (4, "cannot be reached"),
+}
 """What is refused here, with which code and what words: no Supervisor runs, and its PostgreSQL is somewhere else.
 
-tests/supervision scales, and test_admin_moving graduates, where there is one.
+tests/supervision scales, test_admin_steering steers, and test_admin_moving graduates, where there is one.
 """
 
 

@@ -285,6 +285,7 @@ def test_consumers_as_they_report_and_as_supervisor_sees_them(
     app.selectbox(key="process").set_value("consumer:c1").run()
     assert app.button(key="start").disabled
     app.button(key="stop").click().run()
+    assert "admin stop consumer:c1" in words(app)
     agree(app)
     assert "Stop worked for consumer:c1." in words(app)
     assert FakeSupervised.asked == [("stopProcess", "consumer:c1", True)]
