@@ -61,6 +61,14 @@ def words(app: AppTest) -> str:
     return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", said)
 
 
+def links(app: AppTest) -> list[tuple[str, str]]:
+    """Return the label and the address of each link to another page."""
+    return [
+        (one.proto.label, f"{one.proto.page}?{one.proto.query_string}".rstrip("?"))
+        for one in app.get("page_link")
+    ]
+
+
 def select_rows(app: AppTest, rows: Sequence[int]) -> AppTest:
     """Choose rows of the jobs table, as a click in it does."""
     app.session_state[app.session_state["shown"].key] = {

@@ -225,6 +225,20 @@ def test_addresses_in_an_error_are_no_links(
             assert page.locator("a[href*=evil]").count() == 0
 
 
+def test_attention_leads_to_the_jobs_and_on_to_the_next(
+    browser: Browser, server: Server, store: PersistentQInterface
+) -> None:
+    for task in ("lead.one", "lead.two"):
+        fail_for_good(store, task, 3, in_queue=task)
+    with tab(browser, server) as page:
+        page.goto(server.url)
+        for task in ("lead.one", "lead.two"):
+            page.get_by_role("link", name="Attention").click()
+            page.locator(f"a[href*='{task}']").click()
+            expect(page.get_by_text("3 match")).to_be_visible()
+            expect(page.get_by_role("textbox", name="Query")).to_have_value(re.compile(f"status:failed task:{task} "))
+
+
 @pytest.mark.parametrize("width", [1400, 420])
 def test_hostile_text_shows_as_it_is(
     browser: Browser, server: Server, store: PersistentQInterface, width: int

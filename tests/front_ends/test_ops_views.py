@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 import pytest
 import streamlit as st
@@ -16,11 +17,13 @@ import ops_live
 from persistentq import Act, PersistentQInterface, PersistentQSQLAlchemy, Schedule, clock, open_queue
 from persistentq.journal import ActNote
 from persistentq.operations import Operator, supervised
+from persistentq.operations.attention import Alert, Urgency
 from persistentq.operations.doctor import doctor
+from persistentq.operations.mishaps import errors
 from persistentq.operations.supervised import Program
 from persistentq.operations.surroundings import Surroundings
 from persistentq.sql.models import JobRow, SchemaRow
-from tests.front_ends.ops_kit import a_place, agree, fail_for_good, locked, visit, words
+from tests.front_ends.ops_kit import a_place, agree, fail_for_good, links, locked, visit, words
 
 
 @pytest.fixture
@@ -96,9 +99,40 @@ def test_attention_says_what_mends_it(store: PersistentQInterface) -> None:
     app = visit("ops_attention.py")
     said = words(app)
     assert "later · failures" in said
-    assert "mail.send failed 3 times" in said
-    assert "python -m admin.admin show " in said
+    assert "mail.send: 3 attempts failed" in said
+    assert "python -m admin.admin list-jobs " in said
     assert "Nothing needs a person" not in said
+    assert links(app) == [("These jobs", f"jobs?{urlencode({'q': errors(store).groups[0].query})}")]
+
+
+@pytest.mark.parametrize(
+    ("command", "remedy", "link"),
+    [
+        ("show 7", "mend it", ("Job 7", "job?job=7")),
+        ("why 7", "mend it", ("Job 7", "job?job=7")),
+        ("queues", "when that is over: resume mail", ("Queue mail", "queues?queue=mail")),
+        ("queues", "add consumers", ("Queues", "queues")),
+        ("consumers", "see its log", ("Consumers", "consumers")),
+        ("doctor", "set the clock", ("Health", "health")),
+        (
+            "assign-job --anyone --where 'status:pending consumer:c1'",
+            "start c1",
+            ("These jobs", "jobs?q=status%3Apending+consumer%3Ac1"),
+        ),
+        ("migrate", "stop what writes", None),
+        ("", "wait", None),
+    ],
+)
+def test_attention_leads_to_where_it_is_mended(
+    store: PersistentQInterface,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    remedy: str,
+    link: tuple[str, str] | None,
+) -> None:
+    alert = Alert(Urgency.SOON, "queue", "something is wrong", remedy, command)
+    monkeypatch.setattr(Operator, "attention", lambda *_: [alert])
+    assert links(visit("ops_attention.py")) == ([link] if link else [])
 
 
 def test_failures_are_grouped_and_a_group_is_resubmitted(store: PersistentQInterface) -> None:
