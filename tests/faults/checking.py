@@ -102,7 +102,13 @@ class Evidence:
         lost = (
             (one.lease_was, one.at_us) for one in self.changes if one.was == "processing" and one.lease_was
         )
-        return max((self.done.free_time(lease, at) for lease, at in lost if at > lease), default=0) / 1e6
+        latest = 0
+        for lease, at in sorted(lost, key=lambda span: span[0] - span[1]):
+            if at - lease <= latest:
+                # No later one can be later, as what is free of a span is no longer than it.
+                break
+            latest = max(latest, self.done.free_time(lease, at))
+        return latest / 1e6
 
     def of_task(self, *names: str) -> list[Row]:
         return [row for row in self.rows if row.task in names]
