@@ -11,6 +11,7 @@ import streamlit as st
 import ops_dialog
 import ops_live
 from ops_dialog import Told
+from ops_text import plain
 from persistentq.operations import Operator
 
 
@@ -24,6 +25,7 @@ class Deed:
         words: What is typed for the same behind the admin program's name; empty if nothing is.
         do: Does it for a reason, and returns what was done.
         limits: Choices that the question offers beside, and what `do` is then given; the first is usual.
+        note: What to know before the question is answered.
     """
 
     label: str
@@ -31,6 +33,7 @@ class Deed:
     words: tuple[str, ...]
     do: Callable[..., str]
     limits: tuple[str, ...] = ()
+    note: str = ""
 
 
 def button(deed: Deed, key: str, *, is_off: bool = False) -> None:
@@ -41,6 +44,8 @@ def button(deed: Deed, key: str, *, is_off: bool = False) -> None:
 
 def _ask(deed: Deed) -> None:
     st.text(deed.question)
+    if deed.note:
+        st.caption(plain(deed.note))
     with st.form("ask", border=False):
         limit = st.selectbox("For how long", deed.limits, key="limit") if deed.limits else None
         reason = st.text_input(

@@ -15,8 +15,9 @@ import ops_live
 import ops_states
 from ops_deeds import Deed
 from ops_tables import link, table
-from ops_text import moment_and_day, span
-from persistentq.job import JobStatus
+from ops_text import moment_and_day, plain, span
+from persistentq.job import JobStatus, QueueInfo
+from persistentq.journal import JournalEntry
 from persistentq.operations import Operator, safe
 from persistentq.operations.queues import QueueView, queues
 from persistentq.query import Comparison, Term, unparse
@@ -27,12 +28,21 @@ UNTIL = {
     "1 h": timedelta(hours=1),
     "1 d": timedelta(days=1),
 }
+PAUSES_READ = 100
+"""Who paused a queue is looked for among so many pauses, the latest."""
+
 SHOWN = (JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.SCHEDULED, JobStatus.FAILED)
 
 
 def read_queues(operator: Operator) -> list[QueueView]:
     """Ask how each queue stands."""
     return queues(operator.queue)
+
+
+def read_pause(operator: Operator, name: str) -> JournalEntry | None:
+    """Ask who paused a queue last; None if the journal does not tell."""
+    recent = operator.list_journal(verb="pause", limit=PAUSES_READ).items
+    return next((one for one in recent if one.details.get("queue") == name), None)
 
 
 def show() -> None:
@@ -53,9 +63,12 @@ def show() -> None:
             accept_new_options=True,
             width=300,
         )
-        is_paused = chosen in found and found[chosen].info.is_paused
-        ops_deeds.button(pausing(chosen or ""), "pause", is_off=not chosen or is_paused)
-        ops_deeds.button(resuming(chosen or ""), "resume", is_off=not is_paused)
+        name = chosen or ""
+        said = pause_said(found[name].info) if name in found and found[name].info.is_paused else ""
+        ops_deeds.button(pausing(name), "pause", is_off=bool(said) or not name)
+        ops_deeds.button(resuming(name, said), "resume", is_off=not said)
+    if said:
+        st.caption(plain(said))
 
 
 def standing() -> None:
@@ -82,7 +95,7 @@ def queue_rows(found: Iterable[QueueView]) -> pd.DataFrame:
             *(one.info.counts.get(status, 0) for status in SHOWN),
             span(one.info.oldest_pending) if one.info.oldest_pending is not None else "-",
             f"{one.pace:.1f}/s" if one.pace else "-",
-            "never at this pace" if one.drains_in is None else span(one.drains_in),
+            _empty_in(one),
             ", ".join(safe(consumer.id) for consumer in one.consumers) or "none",
         )
         for one in found
@@ -98,6 +111,22 @@ def _state(one: QueueView) -> str:
     return f"‖ paused{until}"
 
 
+def _empty_in(one: QueueView) -> str:
+    if one.drains_in is None:
+        return "paused" if one.info.is_paused else "never at this pace"
+    return span(one.drains_in)
+
+
+def pause_said(info: QueueInfo) -> str:
+    """Return who paused a queue, when and why, as far as the journal knows, and until when."""
+    entry = ops_live.read(read_pause, info.name).value
+    until = f"until {moment_and_day(info.paused_until)}" if info.paused_until else "until it is resumed"
+    if entry is None:
+        return f"Paused {until}; the journal does not tell by whom."
+    why = f"Reason: {entry.reason}" if entry.reason else "No reason was given."
+    return f"Paused by {entry.actor} at {moment_and_day(entry.at)}, {until}. {why}"
+
+
 def pausing(name: str) -> Deed:
     """Return the deed that pauses a queue."""
 
@@ -109,14 +138,15 @@ def pausing(name: str) -> Deed:
     return Deed("Pause", f"Hand out no more jobs of queue {name}?", ("pause", name), do, tuple(UNTIL))
 
 
-def resuming(name: str) -> Deed:
-    """Return the deed that resumes a queue."""
+def resuming(name: str, note: str) -> Deed:
+    """Return the deed that resumes a queue; the note says who paused it."""
 
     def do(operator: Operator, reason: str) -> str:
         operator.resume_queue(name, reason=reason)
         return f"Queue {name} is not paused any more."
 
-    return Deed("Resume", f"Hand out the jobs of queue {name} again?", ("resume", name), do)
+    question = f"Hand out the jobs of queue {name} again?"
+    return Deed("Resume", question, ("resume", name), do, note=note)
 
 
 show()

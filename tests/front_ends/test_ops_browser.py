@@ -236,7 +236,9 @@ def test_attention_leads_to_the_jobs_and_on_to_the_next(
             page.get_by_role("link", name="Attention").click()
             page.locator(f"a[href*='{task}']").click()
             expect(page.get_by_text("3 match")).to_be_visible()
-            expect(page.get_by_role("textbox", name="Query")).to_have_value(re.compile(f"status:failed task:{task} "))
+            expect(page.get_by_role("textbox", name="Query")).to_have_value(
+                re.compile(f"status:failed task:{task} ")
+            )
 
 
 @pytest.mark.parametrize("width", [1400, 420])

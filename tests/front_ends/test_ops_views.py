@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -179,9 +180,12 @@ def test_a_queue_is_paused_and_resumed(store: PersistentQInterface) -> None:
     app.text_input(key="reason").set_value("the server is down")
     agree(app)
     assert "Queue mail is paused until" in words(app)
-    assert app.dataframe[0].value["state"].iloc[0].startswith("‖ paused until")
+    row = app.dataframe[0].value.iloc[0]
+    assert row["state"].startswith("‖ paused until")
+    assert row["empty in"] == "paused"
     assert not store.dequeue("c1", ["mail"])
     app.button(key="resume").click().run()
+    assert words(app).count("Reason: the server is down") == 2
     agree(app)
     assert "Queue mail is not paused any more." in words(app)
     resumed, paused = store.list_journal().items
@@ -191,6 +195,25 @@ def test_a_queue_is_paused_and_resumed(store: PersistentQInterface) -> None:
         "the server is down",
         "dashboard",
     )
+
+
+def test_a_pause_tells_by_whom_since_when_and_why(store: PersistentQInterface) -> None:
+    store.pause_queue("mail", note=ActNote("ann", reason="an older one"))
+    store.pause_queue("mail", note=ActNote("ann", reason="*the* server is down"))
+    store.pause_queue("other", lasting=timedelta(hours=1), note=ActNote("bob"))
+    said = words(visit("ops_queues.py", queue="mail"))
+    assert re.search(
+        r"Paused by ann at [\d :-]+ UTC, until it is resumed\. Reason: \*the\* server is down", said
+    )
+    said = words(visit("ops_queues.py", queue="other"))
+    assert re.search(r"Paused by bob at .+ UTC, until [\d :-]+ UTC\. No reason was given\.", said)
+
+
+def test_a_pause_that_nobody_noted_is_told_as_such(store: PersistentQInterface) -> None:
+    store.pause_queue("mail")
+    app = visit("ops_queues.py", queue="mail")
+    assert "Paused until it is resumed; the journal does not tell by whom." in words(app)
+    assert "Paused" not in words(visit("ops_queues.py", queue="other"))
 
 
 def test_a_schedule_is_run_paused_and_resumed(store: PersistentQInterface) -> None:
