@@ -253,6 +253,8 @@ def _reveal(operator: Operator, deed: Deed, reason: str) -> Told:
     return Told(f"job {job.id} shows its secrets; the journal tells of it", revealed=job)
 
 
+_DRAINS = " What it runs is finished, or given back."
+
 _MANNERS: Mapping[str, _Manner] = {
     "undo": _Manner(
         lambda deed: f"Take back what entry {deed.number} of the journal did, where nothing happened since?",
@@ -328,7 +330,7 @@ _MANNERS: Mapping[str, _Manner] = {
     ),
     **{
         verb: _Manner(
-            lambda deed: f"{deed.label} {safe(deed.name)}? What it runs is finished, or given back.",
+            lambda deed: f"{deed.label} {safe(deed.name)}?{_DRAINS * ('stopProcess' in STEPS[deed.verb])}",
             _steer,
             lambda deed: (deed.verb.removesuffix("-consumer"), deed.name),
         )

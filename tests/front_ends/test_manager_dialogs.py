@@ -269,6 +269,7 @@ def test_a_consumer_that_runs_is_to_be_stopped_and_one_that_does_not_started(
     asked = after(state, dialogs.ask_row("stop-consumer", "start-consumer"))
     assert isinstance(asked.dialog, Question)
     assert asked.dialog.deed == Deed(verb, name="consumer:consumer_00")
+    assert ("What it runs is finished" in asked.dialog.deed.question(None)) == (not is_paused)
     assert asked.dialog.deed.typed("stuck").endswith(
         f"admin {verb.removesuffix('-consumer')} consumer:consumer_00 --reason stuck"
     )
