@@ -32,6 +32,8 @@ def consumers(output: Output = None, *, no_headers: Headers = False) -> None:
         found, location = store.list_consumers(), store.location
     if not found:
         hint(f"no consumer has reported to {location} yet")
+    if unwell := [one.id for one in found if one.trouble or consumer_state(one) == "silent"]:
+        hint(f"`logs {unwell[0]}` shows the log of one that is unwell, if supervisord keeps it here")
     listing = Listing(
         records=[consumer_record(consumer) for consumer in found], table=lambda: consumers_table(found)
     )

@@ -87,7 +87,7 @@ def _looks(operator: Operator, interval: float, count: int | None) -> Iterator[L
     alerts = Seldom(lambda: operator.attention(around, window=ALERTS_OF), ALERTS_EVERY_S)
     speed = Seldom(lambda: rates(operator.queue, max(SPEED_OF, span), 1), SPEED_EVERY_S)
     for _ in repeat(None) if count is None else range(count):
-        _wait(due - time.monotonic())
+        idle(due - time.monotonic())
         # Times of a fixed rhythm, so that no span goes unseen; after a long wait for the database a new one begins.
         due = max(due + interval, time.monotonic())
         try:
@@ -97,7 +97,7 @@ def _looks(operator: Operator, interval: float, count: int | None) -> Iterator[L
         yield look
 
 
-def _wait(seconds: float) -> None:
+def idle(seconds: float) -> None:
     """Sleep; a signal ends it at once, and so does a reader who closes our output."""
     if seconds <= 0:
         return

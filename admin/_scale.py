@@ -113,5 +113,5 @@ def _show(conf: Path, output: str) -> int:
             f"{safe(one.name):<{width}}  {one.state:<8}  {safe(one.why)}\n" for one in programs
         )
         for one in bad:
-            hint(f"{one.name} is not running; its log is {one.log}")
+            hint(f"{one.name} is not running; its log is {one.log}, and `logs {one.name}` shows its end")
     return FAILED if bad else 0

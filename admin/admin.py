@@ -24,6 +24,7 @@ from ._exporting import export, import_
 from ._insight import attention, doctor, errors, why
 from ._jobs import list_jobs
 from ._journal import journal, undo
+from ._logs import logs
 from ._migrate import migrate
 from ._monitor import monitor_activity
 from ._moving import backup, graduate, restore
@@ -79,6 +80,7 @@ COMMANDS: tuple[tuple[Callable[..., Any], str], ...] = (
     (start, "start consumer_00 --yes"),
     (stop, "stop consumer_00 --reason 'its host is worked on'"),
     (restart, "restart consumer_00 --yes"),
+    (logs, "logs consumer_00 --lines 50"),
     (why, "why 7"),
     (attention, "attention --window 1h"),
     (errors, "errors --window 1h"),

@@ -37,6 +37,13 @@ def test_trouble_is_listed_whether_the_consumer_is_alive_or_has_stopped(store: P
     assert run("consumers").out.count(TROUBLE) == 2
 
 
+def test_the_log_of_one_that_is_unwell_is_named(store: PersistentQInterface) -> None:
+    report(store, "consumer_00", None)
+    assert run("consumers").err == ""
+    report(store, "consumer_01", TROUBLE)
+    assert run("consumers").err.startswith("hint: `logs consumer_01` shows the log ")
+
+
 def test_a_table_has_a_column_for_it_only_if_there_is_any(store: PersistentQInterface) -> None:
     report(store, "consumer_00", None)
     assert "TROUBLE" not in run("consumers", "--output", "table").out

@@ -41,7 +41,7 @@ ENDLESS = {"monitor-activity": "--count=1"}
 """What has no end of its own, and the option that gives it one."""
 
 REFUSED = {
-    **dict.fromkeys(("scale", "start", "stop", "restart"), (1, "supervisor")),
+    **dict.fromkeys(("scale", "start", "stop", "restart", "logs"), (1, "supervisor")),
     "graduate": (4, "cannot be reached"),
 }
 """What is refused here, with which code and what words: no Supervisor runs, and its PostgreSQL is somewhere else.
