@@ -150,7 +150,8 @@ def test_the_watch_tells_how_fast_it_moves_and_what_needs_attention(
         assert terminal.shows(
             "each second of the last 1m: enqueued 1.0, started 0.5, done 0.5, failed 0.0; wait 0."
         )
-        assert terminal.shows("later  failures: mail.send failed 1 time in 1h: Error: token=[redacted]")
+        assert terminal.shows("later  failures: mail.send: 1 attempt failed in 1h, ")
+        assert terminal.shows("Error: token=[redacted]")
         terminal.type("\x03")
         assert terminal.end() == 130
     assert b"hunter2" not in terminal.raw
