@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -14,8 +14,11 @@ import ops_dialog
 import ops_live
 import ops_states
 from ops_tables import link, table
+from ops_text import number_text
+from persistentq.job import Count
 from persistentq.operations import Operator, safe
 from persistentq.operations.mishaps import Errors, FailureGroup, Poison
+from persistentq.query import parse
 
 WINDOWS = {
     "1 h": timedelta(hours=1),
@@ -23,11 +26,25 @@ WINDOWS = {
     "7 d": timedelta(days=7),
     "30 d": timedelta(days=30),
 }
+MOST_GROUPS = 20
+COUNTED = 1000
+"""The jobs of a group that are failed now are counted no further."""
 
 
 def read_failures(operator: Operator, window: str) -> Errors:
     """Ask for the failures of a window."""
     return operator.errors(WINDOWS[window])
+
+
+def read_standing(operator: Operator, queries: Sequence[str], acts: int) -> dict[str, Count]:  # noqa: ARG001 - after an act they are counted anew
+    """Ask how many jobs each of these queries means now."""
+    return {one: operator.queue.count_matching(parse(one), up_to=COUNTED) for one in queries}
+
+
+def standing_of(found: Sequence[FailureGroup]) -> Mapping[str, Count]:
+    """Return how many jobs of each group are failed now, by its query."""
+    queries = tuple(one.query for one in found)
+    return ops_live.read_lately(read_standing, queries, ops_dialog.acts_so_far()).value
 
 
 def show() -> None:
@@ -39,7 +56,7 @@ def show() -> None:
     window = st.session_state["failed_within"]
     ops_dialog.last_result()
     ops_live.live(lambda: groups(window))
-    act_on_one(ops_live.read(read_failures, window).value.groups)
+    act_on_one(ops_live.read(read_failures, window).value.groups[:MOST_GROUPS])
 
 
 def groups(window: str) -> None:
@@ -52,12 +69,16 @@ def groups(window: str) -> None:
         return
     if found.is_capped:
         st.caption(f"Only the latest {found.attempts:,} attempts were read; there were more.")
+    shown = found.groups[:MOST_GROUPS]
+    if len(shown) < len(found.groups):
+        st.caption(f"These are the {MOST_GROUPS} most frequent of {len(found.groups):,} groups.")
     table(
-        group_rows(found.groups),
+        group_rows(shown, standing_of(shown)),
         "groups",
-        f"{len(found.groups)} groups of failures, the most frequent first",
+        f"{len(shown)} groups of failures, the most frequent first",
         times=("first", "last"),
-        jobs=link(r"#(\d+)$"),
+        none="none",
+        **{"failed now": link(r"#(.+)$"), "latest job": link(r"job=(\d+)")},
     )
     if found.poison:
         st.caption("**Jobs that lose their workers again and again**")
@@ -70,8 +91,8 @@ def groups(window: str) -> None:
         )
 
 
-def group_rows(found: Iterable[FailureGroup]) -> pd.DataFrame:
-    """Return one row per group; `jobs` is the address of its jobs, and ends with their number."""
+def group_rows(found: Sequence[FailureGroup], standing: Mapping[str, Count]) -> pd.DataFrame:
+    """Return one row per group; `failed now` is the address of those jobs, and ends with their number."""
     rows = [
         (
             one.fingerprint,
@@ -79,25 +100,32 @@ def group_rows(found: Iterable[FailureGroup]) -> pd.DataFrame:
             safe(one.error_type, 80),
             safe(one.error, 300),
             one.attempts,
-            f"jobs?q={quote(one.query)}#{one.jobs}",
+            one.jobs,
+            _address(one, standing[one.query]),
+            f"job?job={one.job_ids[0]}",
             safe(one.frame or "-", 200),
             one.first_at,
             one.last_at,
         )
         for one in found
     ]
-    names = ["group", "task", "error", "message", "attempts", "jobs", "raised at", "first", "last"]
-    return pd.DataFrame(rows, columns=names)
+    names = ["group", "task", "error", "message", "attempts", "jobs", "failed now", "latest job"]
+    return pd.DataFrame(rows, columns=[*names, "raised at", "first", "last"])
 
 
-def poison_rows(found: Iterable[Poison]) -> pd.DataFrame:
+def _address(one: FailureGroup, standing: Count) -> str | None:
+    is_any = standing.number or standing.is_capped
+    return f"jobs?q={quote(one.query)}#{number_text(standing)}" if is_any else None
+
+
+def poison_rows(found: Sequence[Poison]) -> pd.DataFrame:
     """Return one row per job; `job` is the address of its page."""
     rows = [(f"job?job={one.job_id}", safe(one.task, 80), one.queue, one.times, one.last_at) for one in found]
     return pd.DataFrame(rows, columns=["job", "task", "queue", "lost", "last"])
 
 
-def act_on_one(found: list[FailureGroup]) -> None:
-    """Draw what may be done with the failed jobs of one group."""
+def act_on_one(found: Sequence[FailureGroup]) -> None:
+    """Draw some jobs of one group, and what may be done with those that are failed now."""
     known = {one.fingerprint: one for one in found}
     chosen = st.selectbox(
         "Act on the failed jobs of a group",
@@ -110,8 +138,21 @@ def act_on_one(found: list[FailureGroup]) -> None:
         disabled=not known,
     )
     if chosen in known:
-        st.code(safe(known[chosen].query), language=None, wrap_lines=True)
-        ops_actions.bar([], known[chosen].query)
+        one = known[chosen]
+        st.code(safe(one.query), language=None, wrap_lines=True)
+        samples(one)
+        if _address(one, standing_of(found)[one.query]):
+            ops_actions.bar([], one.query)
+        else:
+            st.info("No job of it is failed now: another attempt of each went well, or will come.")
+
+
+def samples(one: FailureGroup) -> None:
+    """Draw the ways to the jobs of a group that failed last."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"The latest of {one.jobs:,} jobs" if one.jobs > 1 else "Its job", width="content")
+        for job in map(str, one.job_ids):
+            st.page_link("ops_job.py", label=job, query_params={"job": job})
 
 
 def _title(one: FailureGroup) -> str:

@@ -18,8 +18,9 @@ import ops_secrets
 import ops_states
 from ops_data import NO_NEWS, Filters, JobPage, News, Target
 from ops_live import Reading
+from ops_text import number_text
 from persistentq.errors import InvalidArgument, StorageUnavailable
-from persistentq.job import Count, JobStatus
+from persistentq.job import JobStatus
 from persistentq.operations import safe
 from persistentq.query import Comparison, Term, unparse
 from persistentq.query.fields import FIELDS, PATHS
@@ -220,11 +221,6 @@ def hidden_by(filters: Filters) -> None:
     """Say which term takes how many jobs away."""
     for term, without in ops_live.read(ops_data.read_removals, filters).value:
         st.text(f"Without {safe(term, 200)}: {number_text(without)} would match.")
-
-
-def number_text(count: Count) -> str:
-    """Return a count; one that was broken off has a plus."""
-    return f"{count.number:,}{'+' if count.is_capped else ''}"
 
 
 def table(shown: Shown) -> None:

@@ -150,16 +150,16 @@ def read(ask: Callable[..., T], *question: Any) -> Reading[T]:
     return reading
 
 
-def read_lately(ask: Callable[[Operator], T]) -> Reading[T]:
+def read_lately(ask: Callable[..., T], *question: Any) -> Reading[T]:
     """Return what `ask` answered within the last seconds, or its answer now; for what costs much and changes little.
 
     Raises:
         PersistentQError: as `read` does.
     """
-    _, last = st.session_state.get("last_good", {}).get(ask.__name__, (None, None))
-    if last is not None and clock.now() - last.at < LATELY:
+    asked, last = st.session_state.get("last_good", {}).get(ask.__name__, (None, None))
+    if last is not None and asked == question and clock.now() - last.at < LATELY:
         return cast("Reading[T]", last)
-    return read(ask)
+    return read(ask, *question)
 
 
 def choose_interval() -> None:

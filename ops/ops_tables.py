@@ -13,11 +13,14 @@ if TYPE_CHECKING:
 TIME = st.column_config.DatetimeColumn(format="MMM D, HH:mm:ss", timezone="UTC")
 
 
-def table(rows: pd.DataFrame, key: str, alt: str, *, times: Iterable[str] = (), **columns: Any) -> None:
+def table(
+    rows: pd.DataFrame, key: str, alt: str, *, times: Iterable[str] = (), none: str = "", **columns: Any
+) -> None:
     """Draw rows that nobody selects.
 
     Args:
         alt: What they are, for those who cannot see them.
+        none: What stands for a value that is missing.
         times: The columns that hold points in time.
         columns: How others are drawn, by name.
     """
@@ -26,7 +29,7 @@ def table(rows: pd.DataFrame, key: str, alt: str, *, times: Iterable[str] = (), 
         hide_index=True,
         key=key,
         height="content",
-        placeholder="",
+        placeholder=none,
         alt=alt,
         column_config={**dict.fromkeys(times, TIME), **columns},
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from persistentq.job import JobStatus
+from persistentq.job import Count, JobStatus
 from persistentq.operations import GLYPHS, safe
 
 LONGEST_BLOCK = 20_000
@@ -39,6 +39,11 @@ def as_json(value: Any, indent: int | None = 2) -> str:
 def status_word(status: JobStatus) -> str:
     """Return glyph and word."""
     return f"{GLYPHS[status]} {status}"
+
+
+def number_text(count: Count) -> str:
+    """Return a count; one that was broken off has a plus."""
+    return f"{count.number:,}{'+' if count.is_capped else ''}"
 
 
 def moment(at: datetime) -> str:

@@ -143,8 +143,12 @@ def test_failures_are_grouped_and_a_group_is_resubmitted(store: PersistentQInter
     rows = app.dataframe[0].value
     assert rows["attempts"].tolist() == [3, 1]
     assert rows["task"].tolist() == ["mail.send", "report.make"]
-    assert "status%3Afailed%20task%3Amail.send" in rows["jobs"].iloc[0]
+    assert rows["jobs"].tolist() == [3, 1]
+    assert rows["failed now"].iloc[0].startswith("jobs?q=status%3Afailed%20task%3Amail.send")
+    assert rows["failed now"].str.partition("#")[2].tolist() == ["3", "1"]
+    assert rows["latest job"].tolist() == [f"job?job={job}" for job in (failed[0].id, other.id)]
     app.selectbox(key="group").set_value(rows["group"].iloc[0]).run()
+    assert links(app) == [(str(job.id), f"job?job={job.id}") for job in failed]
     app.button(key="act-resubmit").click().run()
     assert "Make 3 jobs pending again?" in words(app)
     app.text_input(key="reason").set_value("mended")
@@ -152,6 +156,9 @@ def test_failures_are_grouped_and_a_group_is_resubmitted(store: PersistentQInter
     assert "Resubmit worked for 3 jobs" in words(app)
     assert {store.get_job(job.id).status for job in failed} == {"pending"}
     assert store.get_job(other.id).status == "failed"
+    assert app.dataframe[0].value["failed now"].isna().tolist() == [True, False]
+    assert "No job of it is failed now" in words(app)
+    assert not [button for button in app.button if button.key == "act-resubmit"]
 
 
 def test_health_shows_each_check(store: PersistentQInterface) -> None:
