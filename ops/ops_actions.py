@@ -11,13 +11,14 @@ import streamlit as st
 import ops_dialog
 import ops_live
 import ops_wishes
-from ops_data import Target
+from ops_data import Target, statuses_of
 from ops_text import moment_and_day, status_word
 from ops_wishes import Wish
 from persistentq.job import Job, JobStatus
 from persistentq.operations import ACTIONS, Action, Preview, safe
 from persistentq.operations.actions import EDIT_ACTIONS
 from persistentq.operations.typed import act_words
+from persistentq.query import parse
 from persistentq.text import counted
 
 NOTES = {
@@ -53,11 +54,17 @@ def _button(action: Action, chosen: Sequence[Target], every: str | None) -> None
     fitting = sum(target.status in action.works_on for target in chosen)
     number = f" {fitting:,}" if len(chosen) > 1 and fitting else ""
     label = f"{action.label} all…" if every is not None else action.label + number
-    is_off = not ops_live.may_change() or not (fitting or every is not None)
-    if st.button(label, key=f"act-{action.verb}", disabled=is_off):
+    fits = fitting > 0 if every is None else not action.works_on.isdisjoint(statuses_of(parse(every)))
+    why = _works_on(action) if not fits and (chosen or every is not None) else None
+    is_off = not ops_live.may_change() or not fits
+    if st.button(label, key=f"act-{action.verb}", disabled=is_off, help=why):
         with ops_live.explained():
             seen = preview(action, [target.id for target in chosen], every)
             ops_dialog.ask(action.label, partial(ask, action, seen, every))
+
+
+def _works_on(action: Action) -> str:
+    return f"Works only on jobs that are {', '.join(one for one in JobStatus if one in action.works_on)}"
 
 
 def preview(action: Action, ids: Sequence[int], every: str | None) -> Preview:
@@ -73,6 +80,8 @@ def ask(action: Action, seen: Preview, every: str | None) -> None:
     """Draw the question and, when it is answered, do the deed."""
     st.text(action.question(seen.ids) if seen.count else "No job matches any more.")
     _say(seen)
+    if seen.count and not seen.fitting:
+        st.caption(f"{_works_on(action)}, so nothing would change.")
     if action.verb in NOTES and seen.statuses.get(JobStatus.PROCESSING):
         st.caption(NOTES[action.verb])
     with st.form("ask", border=False):

@@ -97,6 +97,18 @@ class Filters:
         return All((*known, *parts))
 
 
+def statuses_of(query: Query) -> frozenset[JobStatus]:
+    """Return the statuses that jobs of a query may have, as far as its terms tell without a look at the jobs."""
+    match query:
+        case Term("status", _, value):
+            return frozenset({JobStatus(str(value))})
+        case All(parts):
+            return frozenset(JobStatus).intersection(*map(statuses_of, parts))
+        case Either(parts):
+            return frozenset[JobStatus]().union(*map(statuses_of, parts))
+    return frozenset(JobStatus)
+
+
 class Target(NamedTuple):
     """A job that somebody chose, as it was on the page."""
 

@@ -30,6 +30,7 @@ from persistentq import (
 from persistentq.job import Count
 from persistentq.operations import Operator
 from persistentq.operations.rates import RateBucket, Spread
+from persistentq.query import parse
 from tests.front_ends.ops_kit import fail_for_good
 from tests.front_ends.ops_server import OPS
 
@@ -50,6 +51,21 @@ def test_overview_of_an_empty_queue_has_every_status_and_every_span(store: Persi
     assert len(overview.activity) == WINDOWS["1 h"].buckets
     assert list(overview.failures.columns) == ["job", "failed at", "task", "error"]
     assert overview.failures.empty
+
+
+@pytest.mark.parametrize(
+    ("query", "statuses"),
+    [
+        ("status:failed task:a", {"failed"}),
+        ("(status:failed OR status:done) age>1h", {"failed", "done"}),
+        ("(status:failed OR task:a) status:done", {"done"}),
+        ("status:failed status:done", set()),
+        ("-status:failed", set(JobStatus)),
+        ("task:a", set(JobStatus)),
+    ],
+)
+def test_the_statuses_that_a_query_leaves_possible(query: str, statuses: set[str]) -> None:
+    assert ops_data.statuses_of(parse(query)) == statuses
 
 
 def test_overview_counts_over_all_queues_and_lists_the_latest_failures(

@@ -289,6 +289,7 @@ def test_actions_that_fit_none_of_the_chosen_are_off(store: PersistentQInterface
     select_rows(app, [0])
     on = [verb for verb in verbs if not app.button(key=f"act-{verb}").disabled]
     assert on == ["resubmit", "delete"]
+    assert app.button(key="act-cancel").help == "Works only on jobs that are scheduled, pending, processing"
     select_rows(app, [0, 1])
     assert [app.button(key=f"act-{verb}").label for verb in verbs] == [
         "Resubmit 1",
@@ -426,6 +427,24 @@ def test_all_that_match(store: PersistentQInterface) -> None:
     app.button(key="undo").click().run()
     assert "Undo worked for 101 jobs" in words(app)
     assert len(store.list_jobs(status="failed", task="mail.send", limit=1000)) == PAGE + 2
+
+
+def test_what_works_on_none_of_all_that_match_is_off_and_says_why(store: PersistentQInterface) -> None:
+    fail_for_good(store, "mail.send", 2)
+    app = visit(JOBS, status=["failed"], q="task:mail.send")
+    app.toggle[0].set_value(True).run()
+    cancel = app.button(key="act-cancel")
+    assert cancel.disabled
+    assert cancel.help == "Works only on jobs that are scheduled, pending, processing"
+    assert not app.button(key="act-resubmit").disabled
+    assert not app.button(key="act-resubmit").help
+    app = visit(JOBS, q="task:mail.send")
+    app.toggle[0].set_value(True).run()
+    app.button(key="act-cancel").click().run()
+    assert "Works only on jobs that are scheduled, pending, processing, so nothing would change." in words(
+        app
+    )
+    assert next(button for button in app.button if button.form_id == "ask").disabled
 
 
 def test_a_job_is_enqueued_and_what_is_wrong_stands_at_its_field(store: PersistentQInterface) -> None:
