@@ -20,17 +20,21 @@ from ._operator import operating
 from ._options import Headers, Output, Report, ReportFormat
 from ._records import Record, timestamp
 from ._render import SCHEMA, Listing, print_json, print_listing
-from ._screen import STYLES, cell, new_table
+from ._screen import cell, fitting_table
 from ._selection import Why
 from ._terminal import hint
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 QueueArgument = Annotated[
     str,
     typer.Argument(metavar="QUEUE", help="The queue's name.", autocompletion=queue_names, show_default=False),
 ]
+LEAST = ("CANCELLED", "SCHEDULED", "DONE", "PROCESSING", "CONSUMERS")
+"""What is left out on a narrow terminal, the first one first."""
+
 PAUSES_READ = 100
 """Who paused a queue is looked for among so many pauses, the latest."""
 
@@ -75,25 +79,17 @@ def _seconds(span: timedelta | None) -> float | None:
 
 
 def _table(found: Sequence[QueueView]) -> Table:
-    from rich.text import Text
-
-    table = new_table("queue")
+    columns: dict[str, list[Text]] = {"QUEUE": [cell(view.info.name) for view in found]}
     for status in JobStatus:
-        table.add_column(Text(status.upper(), STYLES[status]), justify="right", no_wrap=True)
-    for name in ("OLDEST", "CONSUMERS", "DRAINS IN", "PAUSED"):
-        table.add_column(name, justify="right" if name != "PAUSED" else "left", no_wrap=True)
-    for view in found:
-        info = view.info
-        numbers = (info.counts.get(status, 0) for status in JobStatus)
-        table.add_row(
-            cell(info.name),
-            *(f"{number:,}" if number else "·" for number in numbers),
-            "·" if info.oldest_pending is None else ago(info.oldest_pending),
-            str(len(view.consumers)) if view.consumers else cell("none", "red"),
-            "never" if view.drains_in is None else ago(view.drains_in),
-            cell(_pause(info), "yellow"),
-        )
-    return table
+        numbers = [view.info.counts.get(status, 0) for view in found]
+        columns[status.upper()] = [cell(f"{number:,}" if number else "·") for number in numbers]
+    columns |= {
+        "OLDEST": [cell("·" if (age := view.info.oldest_pending) is None else ago(age)) for view in found],
+        "CONSUMERS": [cell(len(view.consumers)) if view.consumers else cell("none", "red") for view in found],
+        "DRAINS IN": [cell("never" if (left := view.drains_in) is None else ago(left)) for view in found],
+        "PAUSED": [cell(_pause(view.info), "yellow") for view in found],
+    }
+    return fitting_table(columns, LEAST, left=("QUEUE", "PAUSED"))
 
 
 def _pause(info: QueueInfo) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from persistentq import JobStatus
 from persistentq.operations import GLYPHS, safe
@@ -88,6 +88,33 @@ def new_table(*names: str, right: Sequence[str] = (), fixed: Sequence[str] = ())
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for name in names:
         table.add_column(name.upper(), justify="right" if name in right else "left", no_wrap=name in fixed)
+    return table
+
+
+def fitting_table(
+    columns: Mapping[str, Sequence[Text]], least: Sequence[str], *, left: Collection[str]
+) -> Table:
+    """Return a table of those columns for which the terminal has room; a status heads its own in its colour.
+
+    Args:
+        least: Those that may be left out, what matters least first.
+        left: Those that are texts; the others are numbers.
+    """
+    from rich.text import Text
+
+    shown, room = dict(columns), console().width
+    for name in least:
+        widths = [max(len(name), *(one.cell_len for one in cells)) for name, cells in shown.items()]
+        if sum(widths) + 2 * len(widths) <= room:
+            break
+        del shown[name]
+    table = new_table()
+    styles = {status.upper(): style for status, style in STYLES.items()}
+    for name in shown:
+        side: Literal["left", "right"] = "left" if name in left else "right"
+        table.add_column(Text(name, styles.get(name, "")), justify=side, no_wrap=True)
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*row)
     return table
 
 

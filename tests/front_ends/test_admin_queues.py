@@ -41,6 +41,12 @@ def test_queues_are_listed(store: PersistentQInterface, tmp_path: Path) -> None:
     assert terminal.lines[3].split()[0] == "mail"
     assert "none  " in terminal.lines[3]
     assert "never  until 2" in terminal.lines[3]
+    with Terminal(tmp_path, "queues", columns=80) as terminal:
+        assert terminal.end() == 0
+    assert terminal.lines[0].split()[:3] == ["QUEUE", "PENDING", "FAILED"]
+    assert terminal.lines[3].split()[0] == "mail"
+    assert "never  until 2" in terminal.lines[3]
+    assert not any("…" in line for line in terminal.lines)
 
 
 def test_pause_and_resume(store: PersistentQInterface) -> None:
