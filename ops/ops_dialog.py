@@ -18,7 +18,7 @@ from persistentq.text import counted
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What came of a deed, as the page says it until it is dismissed.
+    """What came of a deed, as the page says it until it is dismissed or left.
 
     Attributes:
         done: What was done; empty if nothing was.
@@ -90,8 +90,15 @@ def told_of(result: ActResult, label: str) -> Told:
     )
 
 
+def forget_elsewhere(page: str) -> None:
+    """Forget what came of the last deed as soon as another page is open; the journal tells of it."""
+    if st.session_state.setdefault("told_on", page) != page:
+        st.session_state["told_on"] = page
+        st.session_state.pop("result", None)
+
+
 def last_result() -> None:
-    """Say what came of the last deed, until it is dismissed, and offer to take it back."""
+    """Say what came of the last deed, until it is dismissed or the page is left, and offer to take it back."""
     told: Told | None = st.session_state.get("result")
     if told is None:
         return

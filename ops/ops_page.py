@@ -40,6 +40,7 @@ def show() -> None:
     )
     if "job" in st.query_params and page != job_page:
         st.switch_page(job_page, query_params={"job": st.query_params["job"]})
+    ops_dialog.forget_elsewhere(page.url_path)
     if page != jobs_page:
         # Whoever comes back to the jobs sees the newest.
         st.session_state.pop("shown", None)

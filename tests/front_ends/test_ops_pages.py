@@ -318,6 +318,18 @@ def test_resubmit_says_what_was_done_and_what_was_skipped(store: PersistentQInte
     assert "worked for" not in words(app)
 
 
+def test_what_came_of_a_deed_stays_on_its_page(store: PersistentQInterface) -> None:
+    store.enqueue("a")
+    app = select_rows(visit(JOBS), [0])
+    app.button(key="act-cancel").click().run()
+    agree(app)
+    assert "Cancel job worked" in words(app.run())
+    app.switch_page("ops_queues.py").run()
+    assert "worked" not in words(app)
+    app.switch_page(JOBS).run()
+    assert "worked" not in words(app)
+
+
 def test_cancel_and_mark_failed(store: PersistentQInterface) -> None:
     one, two = store.enqueue("a"), store.enqueue("a")
     app = select_rows(visit(JOBS), [1])
