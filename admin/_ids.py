@@ -6,17 +6,30 @@ import sys
 from collections.abc import Sequence
 
 from persistentq import InvalidArgument
-from persistentq.checks import MAX_ID, check_id
+from persistentq.checks import MAX_ID, check_id, check_queue
+
+
+class NoJobId(InvalidArgument):
+    """What should be a job's id is none; it may be the name of a queue."""
+
+    @property
+    def hint(self) -> str:
+        """Where ids are found."""
+        try:
+            queue = check_queue(self.value)
+        except InvalidArgument:
+            queue = "NAME"
+        return f"`queues` lists the queues, and `list-jobs --where queue:{queue}` the jobs of one"
 
 
 def read_id(word: str) -> int:
     """Return the job id that `word` is.
 
     Raises:
-        InvalidArgument: it is none.
+        NoJobId: it is none.
     """
     if not (word.isascii() and word.isdigit()):
-        raise InvalidArgument("job id", word, f"is not a whole number from 1 to {MAX_ID}")
+        raise NoJobId("job id", word, f"is not a whole number from 1 to {MAX_ID}")
     return check_id(int(word))
 
 

@@ -73,7 +73,11 @@ def list_jobs(  # noqa: PLR0913 - one for each option of the command
     output: JobOutput = None,
     no_headers: Headers = False,
 ) -> None:
-    """List jobs, newest first. With several filters, those that match all of them."""
+    """List jobs, newest first. With several filters, those that match all of them.
+
+    The fields of a query: id, status, queue, task, consumer, tag, key, error, priority, attempts, age, created, run,
+    started, finished, args.NAME and meta.NAME.
+    """
     filters: dict[str, Any] = {"status": status or None, "queue": queue, "task": task, "consumer": consumer}
     if where is not None:
         filters["where"] = where

@@ -16,7 +16,7 @@ Where = Annotated[
         "--where",
         "-w",
         metavar="QUERY",
-        help="The jobs that this query means.",
+        help="The jobs that this query means, such as 'status:failed age>1h'; docs/manager.md explains them.",
         autocompletion=query_terms,
         show_default=False,
     ),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from persistentq import NewJob, PersistentQInterface, Schedule
+from persistentq.query.fields import FIELDS, PATHS
 from tests.front_ends.admin_kit import Ended, a_store, commands, run
 
 PROGRAM = "python -m admin.admin"
@@ -97,6 +98,12 @@ def test_the_help_lists_every_command() -> None:
         group, _, own = name.rpartition(" ")
         listing = run(*group.split(), "--help").out
         assert f"  {own} " in listing
+
+
+def test_the_help_of_list_jobs_names_every_field_of_a_query() -> None:
+    told = " ".join(run("list-jobs", "--help").out.split())
+    names = [*FIELDS, *(f"{path}.NAME" for path in PATHS)]
+    assert f"The fields of a query: {', '.join(names[:-1])} and {names[-1]}." in told
 
 
 @pytest.mark.parametrize("name", commands())

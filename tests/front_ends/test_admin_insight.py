@@ -52,6 +52,17 @@ def test_why(store: PersistentQInterface, failed: int) -> None:
     assert run("why", "seven").code == 2
 
 
+@pytest.mark.parametrize("command", ["why", "show", "cancel"])
+def test_where_a_queue_is_named_instead_of_a_job_the_way_to_its_jobs_is_told(
+    store: PersistentQInterface, command: str
+) -> None:
+    hint = "hint: `queues` lists the queues, and `list-jobs --where {}` the jobs of one\n"
+    code, out, err = run(command, "mail")
+    assert (code, out) == (2, "")
+    assert err.endswith(hint.format("queue:mail"))
+    assert run(command, "a b\x1b").err.endswith(hint.format("queue:NAME"))
+
+
 def test_errors(store: PersistentQInterface, failed: int) -> None:
     code, out, err = run("errors", "--output", "json")
     assert (code, err) == (0, "")
