@@ -18,6 +18,7 @@ import ops_live
 import ops_states
 from ops_deeds import Deed
 from ops_tables import link, table
+from ops_text import LONGEST_BLOCK, block, plain
 from persistentq.errors import ExtraMissing, SupervisionError
 from persistentq.job import ConsumerInfo, JobStatus
 from persistentq.operations import Operator, safe
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 PROGRAM = "consumer"
 MOST = 100
+LOG_LINES = 50
+NOT_RUNNING = frozenset({"STOPPED", "EXITED", "FATAL"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,18 @@ def programs() -> dict[str, Program]:
     except (ExtraMissing, SupervisionError):
         return {}
     return {one.name: one for one in found}
+
+
+def read_log(operator: Operator, program: str) -> list[str]:
+    """Ask for the last lines that a supervised process has written, without the secrets in them.
+
+    Raises:
+        SupervisionError: they cannot be read here.
+    """
+    from persistentq.operations.supervised import Supervised
+
+    lines = Supervised(_conf()).log_tail(program)
+    return [operator.redaction.text(line) for line in lines[-LOG_LINES:]]
 
 
 def show() -> None:
@@ -107,12 +122,19 @@ def consumer_rows(found: Workforce) -> pd.DataFrame:
     """Return one row per consumer; `holds` is the address of the jobs that it holds, and ends with their number."""
     rows = ops_data.consumer_rows(found.consumers)
     supervised = {name.partition(":")[2]: one.state for name, one in found.programs.items()}
+    rows["state"] = [_state(one, supervised.get(one.id, "")) for one in found.consumers]
     rows.insert(2, "supervisor", [supervised.get(one.id, "-") for one in found.consumers])
     rows["holds"] = [
         f"jobs?status=processing&q={quote(f'consumer:{one.id}')}#{one.held}" for one in found.consumers
     ]
     rows["trouble"] = [safe(one.trouble, 300) or None for one in found.consumers]
     return rows
+
+
+def _state(consumer: ConsumerInfo, supervised: str) -> str:
+    if not consumer.is_alive and supervised in NOT_RUNNING:
+        return f"■ {supervised.lower()} in Supervisor - Start runs it"
+    return ops_data.consumer_state(consumer)
 
 
 def program_rows(found: Mapping[str, Program]) -> pd.DataFrame:
@@ -132,6 +154,18 @@ def act_on_one(known: Mapping[str, Program]) -> None:
         ops_deeds.button(steering(name, "stop-consumer", "Stop"), "stop", is_off=not runs)
         ops_deeds.button(steering(name, "start-consumer", "Start"), "start", is_off=chosen is None or runs)
         ops_deeds.button(steering(name, "restart-consumer", "Restart"), "restart", is_off=not runs)
+    if name in known:
+        with st.expander(f"Log of {plain(name)}", key="log"):
+            ops_live.live(lambda: log(name))
+
+
+def log(program: str) -> None:
+    """Draw the last lines of a process; called again and again."""
+    reading = ops_live.read(read_log, program)
+    ops_states.as_of(reading.at, reading.problem)
+    # The end is what counts, and a block is cut at its end.
+    text = "\n".join(reading.value)[-LONGEST_BLOCK:]
+    st.code(block(text) or "It has written nothing yet.", language=None, wrap_lines=True)
 
 
 def scaling(known: Mapping[str, Program]) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import update
 
 import ops_live
 from persistentq import Act, PersistentQInterface, PersistentQSQLAlchemy, Schedule, clock, open_queue
+from persistentq.errors import SupervisionError
 from persistentq.journal import ActNote
 from persistentq.operations import Operator, supervised
 from persistentq.operations.attention import Alert, Urgency
@@ -23,7 +24,7 @@ from persistentq.operations.doctor import doctor
 from persistentq.operations.mishaps import errors
 from persistentq.operations.supervised import Program
 from persistentq.operations.surroundings import Surroundings
-from persistentq.sql.models import JobRow, SchemaRow
+from persistentq.sql.models import ConsumerRow, JobRow, SchemaRow
 from tests.front_ends.ops_kit import a_place, agree, fail_for_good, links, locked, visit, words
 
 
@@ -324,28 +325,37 @@ class FakeSupervised:
         return [
             Program("consumer:c1", "RUNNING", 7, "/log", ""),
             Program("consumer:c2", "FATAL", 0, "/log", "no"),
+            Program("consumer:c3", "STOPPED", 0, "/log", ""),
         ]
+
+    def log_tail(self, program: str) -> list[str]:
+        if program == "consumer:c2":
+            raise SupervisionError(f"the output of {program} is kept in no file here", "see stdout_logfile")
+        return ["an early line", *(f"line {n}" for n in range(98)), "password=swordfish", "the\x1b[2J end"]
 
     def call(self, *words: Any) -> bool:
         self.asked.append(words)
         return True
 
 
-def test_consumers_as_they_report_and_as_supervisor_sees_them(
-    store: PersistentQInterface, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store.heartbeat("c1", host="h", pid=7, queues=["default"])
-    store.enqueue("a")
-    store.dequeue("c1")
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
     conf = tmp_path / "supervisord.conf"
     conf.touch()
     monkeypatch.setattr(ops_live, "surroundings", lambda: Surroundings(None, conf))
     monkeypatch.setattr(supervised, "Supervised", FakeSupervised)
+
+
+@pytest.mark.usefixtures("kept")
+def test_consumers_as_they_report_and_as_supervisor_sees_them(store: PersistentQInterface) -> None:
+    store.heartbeat("c1", host="h", pid=7, queues=["default"])
+    store.enqueue("a")
+    store.dequeue("c1")
     app = visit("ops_consumers.py")
     row = app.dataframe[0].value.iloc[0]
     assert (row["consumer"], row["state"], row["supervisor"]) == ("c1", "● alive", "RUNNING")
     assert row["holds"] == "jobs?status=processing&q=consumer%3Ac1#1"
-    assert app.dataframe[1].value["state"].tolist() == ["RUNNING", "FATAL"]
+    assert app.dataframe[1].value["state"].tolist() == ["RUNNING", "FATAL", "STOPPED"]
     app.selectbox(key="process").set_value("consumer:c1").run()
     assert app.button(key="start").disabled
     app.button(key="stop").click().run()
@@ -359,6 +369,33 @@ def test_consumers_as_they_report_and_as_supervisor_sees_them(
     app.button(key="scale").click().run()
     assert "Let 5 consumers run?" in words(app)
     assert "admin scale 5" in words(app)
+
+
+@pytest.mark.usefixtures("kept")
+def test_what_supervisor_stopped_is_not_called_silent(store: PersistentQInterface) -> None:
+    for name in ("c1", "c2", "c3", "elsewhere"):
+        store.heartbeat(name, host="h", pid=7, queues=["default"])
+    with PersistentQSQLAlchemy(f"sqlite:///{store.location}") as queue, queue.engine.begin() as connection:
+        connection.execute(update(ConsumerRow).values(heartbeat_at=clock.now() - timedelta(hours=1)))
+    rows = visit("ops_consumers.py").dataframe[0].value
+    assert dict(zip(rows["consumer"], rows["state"], strict=True)) == {
+        "c1": "○ silent",
+        "c2": "■ fatal in Supervisor - Start runs it",
+        "c3": "■ stopped in Supervisor - Start runs it",
+        "elsewhere": "○ silent",
+    }
+
+
+@pytest.mark.usefixtures("kept")
+def test_the_log_of_a_process_has_its_end_and_no_secrets(store: PersistentQInterface) -> None:
+    app = visit("ops_consumers.py")
+    assert not app.expander
+    app.selectbox(key="process").set_value("consumer:c1").run()
+    (log,) = app.expander
+    lines = log.code[0].value.splitlines()
+    assert (lines[0], lines[-2:]) == ("line 50", ["password=[redacted]", "the\\x1b[2J end"])
+    app.selectbox(key="process").set_value("consumer:c2").run()
+    assert "the output of consumer:c2 is kept in no file here" in words(app)
 
 
 def test_without_supervisor_that_is_said(store: PersistentQInterface) -> None:
