@@ -97,7 +97,10 @@ def check_consumers(overview: Overview) -> Check:
     parts = [f"{one.id} on {one.host} has been silent for {ago(one.silent_for)}" for one in silent]
     parts += [f"{one.id} says: {one.trouble}" for one in troubled]
     if parts:
-        remedy = "see its log; start it if it is gone, kill it if it is stuck: its jobs come back within their lease"
+        remedy = (
+            f"logs {(silent or troubled)[0].id} shows its log; start it if it is gone, kill it if it is stuck: "
+            "its jobs come back within their lease"
+        )
         return Check("consumers", Grade.WARN, "; ".join(parts), remedy)
     alive = sum(one.is_alive for one in overview.consumers)
     return Check("consumers", Grade.OK, f"{alive} alive, none silent")

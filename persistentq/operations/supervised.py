@@ -111,11 +111,13 @@ class Supervised:
 
         Args:
             method: As Supervisor's documentation names it; without a namespace, one of `supervisor`.
+            arguments: A `wait` that is true is given the time that a process may take to stop or to start.
 
         Raises:
             SupervisionError: it does not answer, or refuses; then `fault` is Supervisor's number of the reason.
         """
-        proxy = ServerProxy(self._url, _UnixTransport(self.socket))
+        waits = any(one is True for one in arguments)
+        proxy = ServerProxy(self._url, _UnixTransport(self.socket, RPC_S + waits * self._longest()))
         try:
             with proxy:
                 return getattr(proxy, method if "." in method else f"supervisor.{method}")(*arguments)
@@ -169,6 +171,11 @@ class Supervised:
             raise SupervisionError(f"{log} cannot be read ({error.strerror})", "") from error
         return lines[1:] if start else lines
 
+    def _longest(self) -> float:
+        """Return for how many seconds at most any process takes to stop or to start."""
+        every = (one for group in self.options.process_group_configs for one in group.process_configs)
+        return float(max((max(one.stopwaitsecs, one.startsecs) for one in every), default=0))
+
     def configs(self, group: str) -> Any:
         """Return what the file says of the processes of a program: Supervisor's ProcessConfigs.
 
@@ -187,8 +194,8 @@ def _listed(groups: Iterable[Any]) -> str:
 
 
 class _UnixConnection(HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=RPC_S)
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__("localhost", timeout=seconds)
         self._path = path
 
     def connect(self) -> None:
@@ -198,13 +205,13 @@ class _UnixConnection(HTTPConnection):
 
 
 class _UnixTransport(Transport):
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seconds: float) -> None:
         super().__init__()
-        self._path = path
+        self._path, self._seconds = path, seconds
 
     def make_connection(self, host: Any) -> HTTPConnection:
         # It has the user and the password.
         _, self._extra_headers, _ = self.get_host_info(host)
         # Where `close` looks for it.
-        self._connection = host, _UnixConnection(self._path)
+        self._connection = host, _UnixConnection(self._path, self._seconds)
         return self._connection[1]

@@ -18,8 +18,11 @@ from sqlalchemy import create_engine, event, text, update
 
 from persistentq import DatabaseMissing, PersistentQMemory, PersistentQSQLAlchemy, clock, open_queue
 from persistentq.insight import Check, Grade
+from persistentq.operations import Operator
+from persistentq.operations import supervised as supervised_module
 from persistentq.operations.attention import Urgency, attention
 from persistentq.operations.doctor import doctor, worst
+from persistentq.operations.steering import steer
 from persistentq.operations.supervised import Supervised
 from persistentq.operations.surroundings import Surroundings, check_dashboard, check_path, check_twins
 from persistentq.sql import postgresql_health, sqlite, sqlite_health
@@ -433,6 +436,22 @@ def test_a_child_that_does_not_run_while_others_like_it_do(tmp_path: Path) -> No
             Grade.WARN,
             "work:1 is STOPPED, while others like it run",
         )
+
+
+def test_who_is_to_stop_is_given_the_time_that_this_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = "sh -c 'trap \"exec sleep 3\" TERM; while :; do sleep 0.1; done'"
+    program = f"[program:slow]\ncommand={slow}\nstartsecs=0\nstopwaitsecs=20\n"
+    monkeypatch.setattr(supervised_module, "RPC_S", 1.0)
+    queue = PersistentQMemory()
+    with supervised(tmp_path, program) as place:
+        well = "1 of 1 run, none is in FATAL or BACKOFF"
+        assert clock.Deadline(30).wait_for(lambda: around(queue, "children", place).found == well, every=0.2)
+        began = clock.now()
+        steer(Operator(queue), tmp_path / "supervisord.conf", "stop-consumer", "slow:slow")
+        assert clock.now() - began > timedelta(seconds=2)
+    assert [entry.verb for entry in queue.list_journal().items] == ["stop-consumer"]
 
 
 def test_another_admin_package(tmp_path: Path) -> None:
