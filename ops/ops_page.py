@@ -45,7 +45,7 @@ def show() -> None:
         # Whoever comes back to the jobs sees the newest.
         st.session_state.pop("shown", None)
     try:
-        head(ops_live.where())
+        head(ops_live.where(), is_job=page == job_page)
         page.run()
         ops_dialog.open_question()
     except DatabaseMissing as error:
@@ -56,16 +56,32 @@ def show() -> None:
         ops_live.draw_again_soon()
 
 
-def head(location: str) -> None:
-    """Draw the line above every page."""
+def head(location: str, *, is_job: bool) -> None:
+    """Draw the line above every page; a job's own has a box for its id already."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             st.text(safe(location), width="content")
             if not ops_live.may_change():
                 st.caption(":material/lock: **read-only**", width="content")
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            if not is_job:
+                st.text_input(
+                    "Open a job",
+                    key="open",
+                    on_change=open_job,
+                    placeholder="open job, by id",
+                    label_visibility="collapsed",
+                    width=150,
+                )
             st.caption("Refresh every", width="content")
             ops_live.choose_interval()
+
+
+def open_job() -> None:
+    """Go to the job whose id was typed; its page says what is wrong with one that is none."""
+    if asked := st.session_state["open"].strip():
+        st.query_params["job"] = asked
+        st.session_state["open"] = ""
 
 
 show()

@@ -306,6 +306,22 @@ def test_all_that_match_are_resubmitted_and_that_is_taken_back(
     assert {job.id for job in store.list_jobs(status="failed", queue="every")} == failed
 
 
+@pytest.mark.parametrize("width", [1400, 420])
+def test_a_job_is_opened_by_its_id(
+    browser: Browser, server: Server, store: PersistentQInterface, width: int
+) -> None:
+    job = store.enqueue("a", queue=f"ids-{width}").id
+    with tab(browser, server, width=width) as page:
+        page.goto(f"{server.url}/jobs?q=queue:ids-{width}")
+        box = page.get_by_role("textbox", name="Open a job")
+        box.fill(str(job))
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        box.press("Enter")
+        expect(page.get_by_role("heading", name=f"Job {job} ·")).to_be_visible()
+        expect(box).to_have_count(0)
+        page.wait_for_url(f"**/job?job={job}")
+
+
 def test_a_queue_is_paused_by_its_link_on_a_phone(
     browser: Browser, server: Server, store: PersistentQInterface
 ) -> None:

@@ -644,6 +644,19 @@ def test_a_job_that_does_not_exist(store: PersistentQInterface, asked: str) -> N
     assert "There is no job" in words(visit(JOB, job=asked))
 
 
+@pytest.mark.parametrize("page", [None, JOBS, "ops_queues.py"])
+def test_a_job_is_opened_by_its_id_from_every_page(store: PersistentQInterface, page: str | None) -> None:
+    job = store.enqueue("a")
+    app = visit(page)
+    app.text_input(key="open").set_value(f" {job.id} ").run()
+    assert f"Job {job.id} · ○ pending" in words(app)
+    assert app.query_params["job"] == str(job.id)
+    app.switch_page("ops_queues.py").run()
+    assert app.text_input(key="open").value == ""
+    app.text_input(key="open").set_value("x").run()
+    assert "whole number" in words(app)
+
+
 def test_an_id_that_is_none(store: PersistentQInterface) -> None:
     assert "whole number" in words(visit(JOB, job="x"))
     assert "Type the number" in words(visit(JOB))
