@@ -28,7 +28,7 @@ from .snapshot import INTERVALS, Counts, Place, Request, Snapshot
 from .state import Move
 
 INTERVAL, LONGEST_INTERVAL = INTERVALS[0], INTERVALS[-1]
-SHARE = 80
+READS, COUNTS = 40, 160
 """One part in so many of its time the reader may spend on counting, and one on all else, so that a big database is not
 kept busy by it."""
 
@@ -59,7 +59,7 @@ class Reader(Thread):
         self._bell, self._is_over = clock.Bell(), False
         # Counting takes longest where there are many jobs, so it has a pace of its own.
         self._counted: Counted | None = None
-        self._uncounted_until = clock.Deadline(0)
+        self._uncounted_until, self._began = clock.Deadline(0), clock.now()
         self._changes = 0
         self._around = Around(settings.env_file)
         self._queue: PersistentQInterface | None = None
@@ -92,14 +92,14 @@ class Reader(Thread):
             changes = self._changes
             try:
                 operator = Operator.with_settings(self._open(), self._settings, face="manager")
-                counted, begun = self._count(operator.queue), clock.now()
+                counted, begun = self._count(operator.queue), self._effort()
                 snapshot = read(operator, request, self._around, counted)
             except Exception as problem:  # Whatever it is, the screen must say it; a dead thread would not.
                 self._close()
                 self._tell(news.was_not_read(problem))
                 pause = min(pause, LONGEST_INTERVAL)
             else:
-                share = _pause_after(snapshot.read_at - begun, LONGEST_INTERVAL)
+                share = _pause_after(self._effort() - begun, READS, LONGEST_INTERVAL)
                 pause = STANDSTILL if request.every is None else max(share, request.every)
                 self._tell(news.was_read(replace(snapshot, next_in=pause)))
             self._bell.wait(pause.total_seconds())
@@ -113,11 +113,15 @@ class Reader(Thread):
 
     def _count(self, queue: PersistentQInterface) -> Counted:
         if self._counted is None or self._uncounted_until.passed:
-            begun = clock.now()
+            begun = self._effort()
             self._counted = Counted(queue.count_jobs(), clock.now())
-            pause = _pause_after(self._counted.at - begun, LONGEST_UNCOUNTED)
+            pause = _pause_after(self._effort() - begun, COUNTS, LONGEST_UNCOUNTED)
             self._uncounted_until = clock.Deadline(pause.total_seconds())
         return self._counted
+
+    def _effort(self) -> timedelta:
+        """Return how much was done so far: by this thread if it reads a file itself, else in what time, by a server."""
+        return clock.now() - self._began if self._file is None else clock.spent()
 
     def _open(self) -> PersistentQInterface:
         if self._queue is not None and _identity(self._queue) != self._file:
@@ -133,8 +137,8 @@ class Reader(Thread):
             self._queue = self._counted = None
 
 
-def _pause_after(taken: timedelta, longest: timedelta) -> timedelta:
-    return min(max(INTERVAL, taken * (SHARE - 1)), longest)
+def _pause_after(effort: timedelta, share: int, longest: timedelta) -> timedelta:
+    return min(max(INTERVAL, effort * (share - 1)), longest)
 
 
 def _stands_still(request: Request, was_read: Request) -> bool:

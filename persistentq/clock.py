@@ -8,13 +8,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 
 
 def now() -> datetime:
     """Return the present moment as an aware UTC datetime."""
     return datetime.now(UTC)
+
+
+def spent() -> timedelta:
+    """Return for how long this thread has kept a core busy so far; its waiting does not count."""
+    return timedelta(seconds=time.thread_time())
 
 
 class Deadline:
