@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from persistentq.operations import Preview
 from persistentq.query import matches, parse
@@ -30,6 +31,17 @@ def was_read(snapshot: Snapshot) -> Move:
         return _find_selected(taken)
 
     return take
+
+
+def was_unchanged(at: datetime, next_in: timedelta) -> Move:
+    """Note that what is shown was still so at that moment."""
+
+    def keep(state: State) -> State:
+        if state.snapshot is None or state.is_frozen:
+            return state
+        return replace(state, snapshot=replace(state.snapshot, read_at=at, next_in=next_in))
+
+    return keep
 
 
 def was_not_read(problem: Exception) -> Move:

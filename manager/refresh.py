@@ -33,11 +33,16 @@ READS, COUNTS = 40, 160
 kept busy by it."""
 
 LONGEST_UNCOUNTED = timedelta(minutes=1)
+LONGEST_UNREAD = timedelta(seconds=2)
+"""What nobody changed is read again after this all the same: time alone makes consumers silent."""
 
 LOCK_TIMEOUT = timedelta(seconds=1)
 STANDSTILL = timedelta(days=1)
 COUNTED = 1000
 """The jobs that a query means are counted no further."""
+
+
+Written = tuple[tuple[int, int], ...]
 
 
 class Counted(NamedTuple):
@@ -60,6 +65,8 @@ class Reader(Thread):
         # Counting takes longest where there are many jobs, so it has a pace of its own.
         self._counted: Counted | None = None
         self._uncounted_until, self._began = clock.Deadline(0), clock.now()
+        self._sight: tuple[Request, int, Written | None] | None = None
+        self._unread_until = clock.Deadline(0)
         self._changes = 0
         self._around = Around(settings.env_file)
         self._queue: PersistentQInterface | None = None
@@ -91,17 +98,11 @@ class Reader(Thread):
         while not self._is_over:
             changes = self._changes
             try:
-                operator = Operator.with_settings(self._open(), self._settings, face="manager")
-                counted, begun = self._count(operator.queue), self._effort()
-                snapshot = read(operator, request, self._around, counted)
+                pause = self._look(request, changes)
             except Exception as problem:  # Whatever it is, the screen must say it; a dead thread would not.
                 self._close()
                 self._tell(news.was_not_read(problem))
                 pause = min(pause, LONGEST_INTERVAL)
-            else:
-                share = _pause_after(self._effort() - begun, READS, LONGEST_INTERVAL)
-                pause = STANDSTILL if request.every is None else max(share, request.every)
-                self._tell(news.was_read(replace(snapshot, next_in=pause)))
             self._bell.wait(pause.total_seconds())
             was_read, request = request, self._request
             while _stands_still(request, was_read) and changes == self._changes and not self._is_over:
@@ -110,6 +111,27 @@ class Reader(Thread):
             if changes != self._changes or request.every != INTERVAL:
                 self._counted = None
         self._close()
+
+    def _look(self, request: Request, changes: int) -> timedelta:
+        """Read, unless nobody wrote since this was read; tell it, and return until when not to do so again."""
+        queue = self._open()
+        sight = request, changes, _written(queue)
+        every = STANDSTILL if request.every is None else request.every
+        if (
+            sight == self._sight
+            and sight[2]
+            and request.place is Place.JOBS
+            and not self._unread_until.passed
+        ):
+            self._tell(news.was_unchanged(clock.now(), every))
+            return every
+        operator = Operator.with_settings(queue, self._settings, face="manager")
+        counted, begun = self._count(queue), self._effort()
+        snapshot = read(operator, request, self._around, counted)
+        pause = max(_pause_after(self._effort() - begun, READS, LONGEST_INTERVAL), every)
+        self._sight, self._unread_until = sight, clock.Deadline(LONGEST_UNREAD.total_seconds())
+        self._tell(news.was_read(replace(snapshot, next_in=pause)))
+        return pause
 
     def _count(self, queue: PersistentQInterface) -> Counted:
         if self._counted is None or self._uncounted_until.passed:
@@ -134,7 +156,7 @@ class Reader(Thread):
     def _close(self) -> None:
         if self._queue is not None:
             self._queue.close()
-            self._queue = self._counted = None
+            self._queue = self._counted = self._sight = None
 
 
 def _pause_after(effort: timedelta, share: int, longest: timedelta) -> timedelta:
@@ -144,6 +166,18 @@ def _pause_after(effort: timedelta, share: int, longest: timedelta) -> timedelta
 def _stands_still(request: Request, was_read: Request) -> bool:
     """Whether the screen is frozen on what was read, however often that is to be when it goes on."""
     return request == was_read._replace(is_frozen=True, every=request.every)
+
+
+def _written(queue: PersistentQInterface) -> Written | None:
+    """Return what differs as soon as somebody has written to the queue's file; None if it is in no file.
+
+    Until it is copied back, what is written stands in the -wal file (sqlite.org/wal.html).
+    """
+    try:
+        found = [os.stat(queue.location + tail) for tail in ("", "-wal")]  # noqa: PTH116 - a location may be a URL
+    except OSError:
+        return None
+    return tuple((one.st_mtime_ns, one.st_size) for one in found)
 
 
 def _identity(queue: PersistentQInterface) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from manager import moves, news, refresh
 from manager.header import freshness
 from manager.snapshot import INTERVALS, Place
 from manager.state import State
-from persistentq import JobStatus, PersistentQInterface
+from persistentq import JobStatus, PersistentQInterface, clock
 from persistentq.clock import Deadline
 from tests.front_ends.manager_kit import NOW, Terminal, a_queue, a_snapshot, after, running
 
@@ -117,3 +117,21 @@ def test_counting_that_takes_long_has_its_own_pace_and_says_how_old_it_is(
             manager.press("C", "y")
             manager.wait_for_text("cancelled 1", "all 2")
             assert slow.counts == 2
+
+
+def test_what_nobody_changed_is_not_read_again_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+    read_it = refresh.read
+    monkeypatch.setattr(refresh, "read", lambda *args: reads.append(args) or read_it(*args))
+    monkeypatch.setattr(refresh, "LONGEST_UNREAD", timedelta(days=1))
+    with a_queue(tmp_path, jobs=1) as queue, running(tmp_path) as manager:
+        manager.wait(
+            lambda: manager.state.snapshot and manager.state.snapshot.request == manager.state.request
+        )
+        known, begun = len(reads), clock.now()
+        manager.wait(lambda: manager.state.snapshot and manager.state.snapshot.read_at > begun + SECOND)
+        assert len(reads) <= known + 1
+        queue.enqueue("later")
+        manager.wait(lambda: len(manager.state.jobs) == 2)
