@@ -162,13 +162,16 @@ def test_nobody_but_sqlite_opens_the_database() -> None:
     """
     allowed = {
         "ops/ops_download.py": "both ends of a pipe",
+        "ops/ops_import.py": "a new folder for a file of jobs that was uploaded",
         "persistentq/job_files.py": "the producer's files",
         "persistentq/life.py": "what the kernel tells of processes",
+        "persistentq/operations/following.py": "a consumer's log, to be read",
         "persistentq/operations/formats.py": "files of jobs, to be read",
         "persistentq/operations/importing.py": "files of jobs, to be read",
         "persistentq/operations/job_files.py": "the producer's files",
         "persistentq/operations/new_file.py": "a new file of jobs",
         "persistentq/operations/scale.py": "Supervisor's configuration",
+        "persistentq/operations/supervised.py": "a consumer's log, to be read",
         "persistentq/operations/surroundings.py": "the dashboard's settings, and what the kernel tells of processes",
         "persistentq/program.py": "the null device",
         "persistentq/restarts.py": "how often a consumer has ended soon",
