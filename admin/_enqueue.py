@@ -13,6 +13,7 @@ from persistentq.app import load_app
 from persistentq.command_line import Refused
 from persistentq.job import FINISHED
 from persistentq.operations.fitting import new_job
+from persistentq.operations.objects import read_object
 from persistentq.operations.times import read_span
 from persistentq.operations.waiting import Waited, wait_for
 from persistentq.tasks import CallOptions
@@ -26,7 +27,7 @@ from ._records import job_record
 from ._render import SCHEMA, print_json, to_json
 from ._selection import Why
 from ._terminal import say
-from ._values import read_object, read_pairs
+from ._values import read_pairs
 
 NOT_MET = 6
 

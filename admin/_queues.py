@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from persistentq import JobStatus, JournalEntry, QueueInfo, clock, open_queue
-from persistentq.operations import Operator, ago
-from persistentq.operations.queues import QueueView
+from persistentq import JobStatus, QueueInfo, clock, open_queue
+from persistentq.operations import ago
+from persistentq.operations.queues import QueueView, last_pause
 from persistentq.operations.queues import queues as look_at
 from persistentq.operations.times import read_span
 
@@ -34,9 +34,6 @@ QueueArgument = Annotated[
 ]
 LEAST = ("CANCELLED", "SCHEDULED", "DONE", "PROCESSING", "CONSUMERS")
 """What is left out on a narrow terminal, the first one first."""
-
-PAUSES_READ = 100
-"""Who paused a queue is looked for among so many pauses, the latest."""
 
 For = Annotated[
     str | None,
@@ -115,16 +112,11 @@ def resume(queue: QueueArgument, *, reason: Why = "", output: Report = "text") -
     with operating() as operator:
         was_paused = any(one.name == queue and one.is_paused for one in operator.queue.list_queues())
         info = operator.resume_queue(queue, reason=reason)
-        known = _last_pause(operator, queue) if was_paused and output == "text" else None
+        known = last_pause(operator, queue) if was_paused and output == "text" else None
     if known is not None:
         why = f": {known.reason}" if known.reason else ", and did not say why"
         hint(f"{known.actor} paused it {ago(clock.now() - known.at)} ago{why}")
     _tell(info, "is resumed" if was_paused else "was not paused", output)
-
-
-def _last_pause(operator: Operator, queue: str) -> JournalEntry | None:
-    recent = operator.list_journal(verb="pause", limit=PAUSES_READ).items
-    return next((one for one in recent if one.details.get("queue") == queue), None)
 
 
 def _tell(info: QueueInfo, standing: str, output: ReportFormat) -> None:

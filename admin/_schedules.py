@@ -11,15 +11,14 @@ import typer
 
 from persistentq import (
     CatchUp,
-    PersistentQInterface,
     Schedule,
     ScheduleInfo,
-    ScheduleNotFound,
     clock,
     open_queue,
 )
 from persistentq.command_line import Refused
 from persistentq.operations import ago, safe
+from persistentq.operations.objects import read_object
 
 from ._completers import schedule_names
 from ._operator import operating
@@ -29,7 +28,6 @@ from ._render import SCHEMA, Listing, print_json, print_listing
 from ._schedule_views import preview_records, preview_table, schedule_record, schedules_table
 from ._selection import Why
 from ._terminal import confirmed, hint, may_talk, say
-from ._values import read_object
 
 Name = Annotated[
     str,
@@ -115,7 +113,7 @@ def add(  # noqa: PLR0913 - one for each option of the command
     )  # fmt: skip
     schedule = Schedule(name, expression, task, **given)
     with operating() as operator:
-        if _is_there(operator.queue, name):
+        if operator.has_schedule(name):
             raise Refused(f"schedule {name!r} exists already", "`schedules edit` changes it")
         _tell(operator.put_schedule(schedule, reason=reason), output)
 
@@ -250,14 +248,6 @@ def _given(**options: Any) -> dict[str, Any]:
     if found.get("max_attempts") == 0:
         found["max_attempts"] = None
     return found
-
-
-def _is_there(store: PersistentQInterface, name: str) -> bool:
-    try:
-        store.get_schedule(name)
-    except ScheduleNotFound:
-        return False
-    return True
 
 
 def _tell(info: ScheduleInfo, output: ReportFormat) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from persistentq.command_line import Refused
 from persistentq.operations import safe
-from persistentq.operations.steering import find_program, steer
+from persistentq.operations.steering import DRAINS, find_program, steer
 
 from ._completers import consumer_names
 from ._operator import operating
@@ -31,10 +31,7 @@ ProcessName = Annotated[
 ]
 
 
-NOTE = "What it runs is finished, or given back."
-
-
-def _command(word: str, effect: str, note: str = NOTE) -> Callable[..., int]:
+def _command(word: str, effect: str, note: str = DRAINS) -> Callable[..., int]:
     def command(
         name: ProcessName,
         *,

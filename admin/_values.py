@@ -1,30 +1,12 @@
-"""JSON as it is typed: whole objects, and values by name."""
+"""JSON as it is typed, value by value."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from persistentq import InvalidArgument
-
-
-def read_object(name: str, text: str) -> Mapping[str, Any]:
-    """Return the JSON object that `text` is.
-
-    Args:
-        name: What it is called if it is none.
-
-    Raises:
-        InvalidArgument: it is none.
-    """
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise InvalidArgument(name, text, f"is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise InvalidArgument(name, text, 'is not a JSON object such as {"kind": "long"}')
-    return value
 
 
 def read_pairs(name: str, words: Iterable[str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from persistentq.job import Job, NewJob
 from persistentq.operations import ACTIONS, Action, ActResult, Operator, Preview, safe
 from persistentq.operations.actions import EDIT_ACTIONS
 from persistentq.operations.formats import format_of
-from persistentq.operations.steering import STEPS, scale_consumers, steer
+from persistentq.operations.steering import DRAINS, STEPS, scale_consumers, steer
 from persistentq.operations.typed import act_words, enqueue_words, meant, with_reason
 from persistentq.query.fields import write
 from persistentq.schedule import ScheduleInfo
@@ -183,7 +183,7 @@ def _resume_schedule(operator: Operator, deed: Deed, reason: str) -> Told:
 
 
 def _add_schedule(operator: Operator, deed: Deed, reason: str) -> Told:
-    if any(one.schedule.name == deed.name for one in operator.list_schedules()):
+    if operator.has_schedule(deed.name):
         raise InvalidArgument("schedule", deed.name, "exists already; edit-schedule changes it")
     return _stored(operator.put_schedule(new_schedule(deed.name, deed.texts), reason=reason))
 
@@ -252,8 +252,6 @@ def _reveal(operator: Operator, deed: Deed, reason: str) -> Told:
     job = operator.reveal(deed.number, reason=reason)
     return Told(f"job {job.id} shows its secrets; the journal tells of it", revealed=job)
 
-
-_DRAINS = " What it runs is finished, or given back."
 
 _MANNERS: Mapping[str, _Manner] = {
     "undo": _Manner(
@@ -330,7 +328,7 @@ _MANNERS: Mapping[str, _Manner] = {
     ),
     **{
         verb: _Manner(
-            lambda deed: f"{deed.label} {safe(deed.name)}?{_DRAINS * ('stopProcess' in STEPS[deed.verb])}",
+            lambda deed: f"{deed.label} {safe(deed.name)}?{_note(deed.verb)}",
             _steer,
             lambda deed: (deed.verb.removesuffix("-consumer"), deed.name),
         )
@@ -342,6 +340,10 @@ _MANNERS: Mapping[str, _Manner] = {
         lambda deed: ("show", str(deed.number), "--reveal"),
     ),
 }
+
+
+def _note(verb: str) -> str:
+    return f" {DRAINS}" if "stopProcess" in STEPS[verb] else ""
 
 
 def _named(deed: Deed) -> tuple[str, ...]:

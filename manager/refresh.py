@@ -115,14 +115,10 @@ class Reader(Thread):
     def _look(self, request: Request, changes: int) -> timedelta:
         """Read, unless nobody wrote since this was read; tell it, and return until when not to do so again."""
         queue = self._open()
-        sight = request, changes, _written(queue)
+        written = _written(queue) if request.place is Place.JOBS else None
+        sight = request, changes, written
         every = STANDSTILL if request.every is None else request.every
-        if (
-            sight == self._sight
-            and sight[2]
-            and request.place is Place.JOBS
-            and not self._unread_until.passed
-        ):
+        if written is not None and sight == self._sight and not self._unread_until.passed:
             self._tell(news.was_unchanged(clock.now(), every))
             return every
         operator = Operator.with_settings(queue, self._settings, face="manager")

@@ -40,9 +40,6 @@ WINDOW, SPANS = timedelta(hours=1), 20
 MOVING = (JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.FAILED)
 """The statuses that are counted in the table of queues; its details have all."""
 
-STOPPED = frozenset({"STOPPED", "EXITED", "FATAL"})
-"""What supervisord calls a process that it will not start by itself."""
-
 URGENCIES = {
     Urgency.NOW: ("class:silent", "! now"),
     Urgency.SOON: ("class:warn", "~ soon"),
@@ -229,7 +226,7 @@ def _absent(program: Program) -> Row:
 
 def _kept(program: Program | None) -> dict[str, Any]:
     """Return what a row keeps of a consumer's supervised process."""
-    return {"program": program.name, "is_paused": program.state in STOPPED} if program else {}
+    return {"program": program.name, "is_paused": program.is_stopped} if program else {}
 
 
 def _program_text(program: Program | None) -> Styled:

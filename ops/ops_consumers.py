@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 PROGRAM = "consumer"
 MOST = 100
 LOG_LINES = 50
-NOT_RUNNING = frozenset({"STOPPED", "EXITED", "FATAL"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +120,10 @@ def standing() -> None:
 def consumer_rows(found: Workforce) -> pd.DataFrame:
     """Return one row per consumer; `holds` is the address of the jobs that it holds, and ends with their number."""
     rows = ops_data.consumer_rows(found.consumers)
-    supervised = {name.partition(":")[2]: one.state for name, one in found.programs.items()}
-    rows["state"] = [_state(one, supervised.get(one.id, "")) for one in found.consumers]
-    rows.insert(2, "supervisor", [supervised.get(one.id, "-") for one in found.consumers])
+    supervised = {name.partition(":")[2]: one for name, one in found.programs.items()}
+    kept = [supervised.get(one.id) for one in found.consumers]
+    rows["state"] = list(map(_state, found.consumers, kept))
+    rows.insert(2, "supervisor", [one.state if one else "-" for one in kept])
     rows["holds"] = [
         f"jobs?status=processing&q={quote(f'consumer:{one.id}')}#{one.held}" for one in found.consumers
     ]
@@ -131,9 +131,9 @@ def consumer_rows(found: Workforce) -> pd.DataFrame:
     return rows
 
 
-def _state(consumer: ConsumerInfo, supervised: str) -> str:
-    if not consumer.is_alive and supervised in NOT_RUNNING:
-        return f"■ {supervised.lower()} in Supervisor - Start runs it"
+def _state(consumer: ConsumerInfo, kept: Program | None) -> str:
+    if not consumer.is_alive and kept is not None and kept.is_stopped:
+        return f"■ {kept.state.lower()} in Supervisor - Start runs it"
     return ops_data.consumer_state(consumer)
 
 

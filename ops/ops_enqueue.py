@@ -83,7 +83,7 @@ def read(values: Values) -> NewJob:
     when = values["run_at"].strip()
     return NewJob(
         values["task"],
-        ops_forms.read_object("args", values["args"]),
+        ops_forms.read_args("args", values["args"]),
         values["queue"],
         values["priority"],
         run_at=read_when("run_at", when) if when else None,

@@ -17,8 +17,7 @@ from ops_tables import link, table
 from ops_text import number_text
 from persistentq.job import Count
 from persistentq.operations import Operator, safe
-from persistentq.operations.mishaps import Errors, FailureGroup, Poison
-from persistentq.query import parse
+from persistentq.operations.mishaps import Errors, FailureGroup, Poison, count_failed
 
 WINDOWS = {
     "1 h": timedelta(hours=1),
@@ -27,8 +26,6 @@ WINDOWS = {
     "30 d": timedelta(days=30),
 }
 MOST_GROUPS = 20
-COUNTED = 1000
-"""The jobs of a group that are failed now are counted no further."""
 
 
 def read_failures(operator: Operator, window: str) -> Errors:
@@ -38,7 +35,7 @@ def read_failures(operator: Operator, window: str) -> Errors:
 
 def read_standing(operator: Operator, queries: Sequence[str], acts: int) -> dict[str, Count]:  # noqa: ARG001 - after an act they are counted anew
     """Ask how many jobs each of these queries means now."""
-    return {one: operator.queue.count_matching(parse(one), up_to=COUNTED) for one in queries}
+    return {one: count_failed(operator.queue, one) for one in queries}
 
 
 def standing_of(found: Sequence[FailureGroup]) -> Mapping[str, Count]:

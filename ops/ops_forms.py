@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ import ops_states
 from ops_dialog import Told
 from persistentq.errors import InvalidArgument
 from persistentq.operations import Operator
+from persistentq.operations.objects import read_object
 from persistentq.operations.typed import with_reason
 
 T = TypeVar("T")
@@ -84,19 +84,13 @@ def _done(form: Form[T], wish: T, reason: str) -> Told:
         return form.do(operator, wish, reason)
 
 
-def read_object(name: str, text: str) -> dict[str, Any]:
+def read_args(name: str, text: str) -> dict[str, Any]:
     """Return the JSON object that was typed; an empty one for nothing.
 
     Raises:
         InvalidArgument: it is none.
     """
-    try:
-        value = json.loads(text.strip() or "{}")
-    except ValueError as error:
-        raise InvalidArgument(name, text, f"is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise InvalidArgument(name, text, 'is not a JSON object such as {"to": "a@example.org"}')
-    return value
+    return read_object(name, text, '{"to": "a@example.org"}') if text.strip() else {}
 
 
 def read_tags(text: str) -> tuple[str, ...]:

@@ -17,9 +17,8 @@ from ops_deeds import Deed
 from ops_tables import link, table
 from ops_text import moment_and_day, plain, span
 from persistentq.job import JobStatus, QueueInfo
-from persistentq.journal import JournalEntry
 from persistentq.operations import Operator, safe
-from persistentq.operations.queues import QueueView, queues
+from persistentq.operations.queues import QueueView, last_pause, queues
 from persistentq.query import Comparison, Term, unparse
 
 UNTIL = {
@@ -28,21 +27,12 @@ UNTIL = {
     "1 h": timedelta(hours=1),
     "1 d": timedelta(days=1),
 }
-PAUSES_READ = 100
-"""Who paused a queue is looked for among so many pauses, the latest."""
-
 SHOWN = (JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.SCHEDULED, JobStatus.FAILED)
 
 
 def read_queues(operator: Operator) -> list[QueueView]:
     """Ask how each queue stands."""
     return queues(operator.queue)
-
-
-def read_pause(operator: Operator, name: str) -> JournalEntry | None:
-    """Ask who paused a queue last; None if the journal does not tell."""
-    recent = operator.list_journal(verb="pause", limit=PAUSES_READ).items
-    return next((one for one in recent if one.details.get("queue") == name), None)
 
 
 def show() -> None:
@@ -119,7 +109,7 @@ def _empty_in(one: QueueView) -> str:
 
 def pause_said(info: QueueInfo) -> str:
     """Return who paused a queue, when and why, as far as the journal knows, and until when."""
-    entry = ops_live.read(read_pause, info.name).value
+    entry = ops_live.read(last_pause, info.name).value
     until = f"until {moment_and_day(info.paused_until)}" if info.paused_until else "until it is resumed"
     if entry is None:
         return f"Paused {until}; the journal does not tell by whom."

@@ -44,7 +44,7 @@ def _add_words(new: Schedule) -> Sequence[str]:
 
 
 def _add(operator: Operator, new: Schedule, reason: str) -> Told:
-    if any(one.schedule.name == new.name for one in operator.list_schedules()):
+    if operator.has_schedule(new.name):
         raise InvalidArgument("schedule", new.name, "exists already; Edit changes it")
     return _told(operator, new, reason)
 
@@ -122,7 +122,7 @@ def _changes(values: Values, now: Schedule) -> Changes:
         "catch_up_limit": values["catch_up_limit"],
     }
     if values["args"].strip():
-        found["args"] = ops_forms.read_object("args", values["args"])
+        found["args"] = ops_forms.read_args("args", values["args"])
     return {name: value for name, value in found.items() if value != getattr(now, name)}
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 import ops_data
 import ops_live
 import ops_states
-from ops_forms import read_object
+from ops_forms import read_args
 from persistentq.acts import MARKED_FAILED, Act
 from persistentq.errors import ConsumerNotFound
 from persistentq.operations import Action
@@ -84,5 +84,5 @@ def act_of(verb: str, wish: Wish, reason: str) -> Act:
             return Act(verb, priority=wish["priority"])
         case "edit-arguments":
             names = tuple(filter(None, map(str.strip, wish["drop"].split(","))))
-            return Act(verb, arguments=read_object("arguments", wish["set"]), without=names)
+            return Act(verb, arguments=read_args("arguments", wish["set"]), without=names)
     return Act(verb)

@@ -10,10 +10,10 @@ from enum import IntEnum
 from itertools import islice
 
 from persistentq import clock
-from persistentq.errors import JobNotFound, PersistentQError, SchemaMismatch
+from persistentq.errors import PersistentQError, SchemaMismatch
 from persistentq.insight import Check, Grade, Overview
 from persistentq.interface import PersistentQInterface
-from persistentq.job import UNFINISHED
+from persistentq.job import UNFINISHED, JobStatus
 from persistentq.operations.doctor import (
     LATE,
     check_clock,
@@ -22,7 +22,7 @@ from persistentq.operations.doctor import (
     check_pauses,
     check_waiting,
 )
-from persistentq.operations.mishaps import DAY, FailureGroup, Poison, errors
+from persistentq.operations.mishaps import COUNTED, DAY, FailureGroup, Poison, count_failed, errors
 from persistentq.operations.surroundings import Surroundings, check_supervisor
 from persistentq.query import parse
 from persistentq.text import ago, counted
@@ -30,8 +30,7 @@ from persistentq.text import ago, counted
 GROUPS = 10
 """So many groups of failures are told of, so many tasks that kill their workers, so many absent consumers."""
 
-COUNTED = 1000
-"""The jobs that an alert is about are counted no further."""
+_UNFINISHED = parse(" OR ".join(f"status:{status}" for status in JobStatus if status in UNFINISHED))
 
 
 class Urgency(IntEnum):
@@ -139,7 +138,9 @@ def _poison(queue: PersistentQInterface, jobs: list[Poison]) -> Alert:
     first = jobs[0]
     most = f"job {first.job_id} ({first.task}) was lost with its worker {first.times} times"
     others = f", and {counted(len(jobs) - 1, 'other job')} of its task more than once" * (len(jobs) > 1)
-    living = [str(one.job_id) for one in jobs[:GROUPS] if _is_unfinished(queue, one.job_id)]
+    found = queue.find_ids(_UNFINISHED, among=[one.job_id for one in jobs[:GROUPS]])
+    unfinished = {job_id for job_id, _ in found.items}
+    living = [str(one.job_id) for one in jobs[:GROUPS] if one.job_id in unfinished]
     careful = "run the task with executor=process and a memory limit"
     if living:
         remedy = f"{careful}, which tells who kills from who only ran beside; or cancel {' '.join(living)}"
@@ -148,16 +149,9 @@ def _poison(queue: PersistentQInterface, jobs: list[Poison]) -> Alert:
     return Alert(Urgency.LATER, "poison", most + others, remedy, f"show {first.job_id}")
 
 
-def _is_unfinished(queue: PersistentQInterface, job_id: int) -> bool:
-    try:
-        return queue.get_job(job_id).status in UNFINISHED
-    except JobNotFound:
-        return False
-
-
 def _failures(queue: PersistentQInterface, group: FailureGroup, window: timedelta) -> Alert:
     where = f", {group.frame}" if group.frame is not None else ""
-    left = queue.count_matching(parse(group.query), up_to=COUNTED)
+    left = count_failed(queue, group.query)
     standing = f"{counted(left.number, 'job')}{' or more' * left.is_capped}" if left.number else "no job"
     text = (
         f"{group.task}: {counted(group.attempts, 'attempt')} failed in {ago(window)}, and {standing} for good: "

@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 
 from persistentq.errors import SupervisionError
 
 MOST_BYTES = 1_048_576
 """So much is read at a time."""
+
+
+def open_log(log: Path) -> FileIO:
+    """Open a log to be read.
+
+    Raises:
+        SupervisionError: it cannot be read here.
+    """
+    try:
+        return log.open("rb", buffering=0)
+    except OSError as error:
+        raise SupervisionError(f"{log} cannot be read ({error.strerror})", "") from error
+
+
+def go_near_end(file: FileIO, size: int) -> bool:
+    """Go to where the last `size` bytes of a file begin, or to its beginning; return whether something is before."""
+    start = max(0, file.seek(0, os.SEEK_END) - size)
+    file.seek(start)
+    return start > 0
 
 
 class Following:
@@ -26,16 +46,11 @@ class Following:
     def __init__(self, log: Path, size: int) -> None:
         if not log.is_file():
             raise SupervisionError(f"{log} is no file here", "see stdout_logfile")
-        try:
-            self._file = log.open("rb", buffering=0)
-        except OSError as error:
-            raise SupervisionError(f"{log} cannot be read ({error.strerror})", "") from error
-        self._log = log
-        start = max(0, self._file.seek(0, os.SEEK_END) - size)
-        self._file.seek(start)
+        self._log, self._file = log, open_log(log)
+        is_cut = go_near_end(self._file, size)
         told = self._file.read(size)
         # The first line may have lost its beginning.
-        self._rest = told.partition(b"\n")[2] if start else told
+        self._rest = told.partition(b"\n")[2] if is_cut else told
 
     def read(self) -> list[str]:
         """Return the lines that were finished since the last time, oldest first."""
@@ -55,7 +70,7 @@ class Following:
             found, ours = self._log.stat(), os.fstat(self._file.fileno())
             if (found.st_dev, found.st_ino) != (ours.st_dev, ours.st_ino):
                 self._file.close()
-                self._file = self._log.open("rb", buffering=0)
+                self._file = open_log(self._log)
                 return True
             if found.st_size < self._file.tell():
                 self._file.seek(0)

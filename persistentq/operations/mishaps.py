@@ -13,13 +13,14 @@ from typing import NamedTuple
 
 from persistentq.insight import Mishap, Mishaps
 from persistentq.interface import PersistentQInterface
-from persistentq.job import Outcome
-from persistentq.query import All, Comparison, Term, unparse
+from persistentq.job import Count, Outcome
+from persistentq.query import All, Comparison, Term, parse, unparse
 from persistentq.redaction import REDACTED
 
 DAY = timedelta(days=1)
 SAMPLE = 5
 LONGEST_SAID = 200
+COUNTED = 1000
 POISON = 2
 """A job whose worker died so often may well be the cause."""
 
@@ -112,6 +113,11 @@ def errors(queue: PersistentQInterface, window: timedelta = DAY, *, limit: int =
         limit: So many failed attempts are read, the latest (1 to 20,000).
     """
     return grouped(queue.list_mishaps(window, limit=limit))
+
+
+def count_failed(queue: PersistentQInterface, query: str) -> Count:
+    """Return how many jobs the query of a group means, counted no further than `COUNTED`."""
+    return queue.count_matching(parse(query), up_to=COUNTED)
 
 
 def grouped(found: Mishaps) -> Errors:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from persistentq.acts import IMPORT, Act
 from persistentq.acts_interface import TRASH_KEPT
+from persistentq.errors import ScheduleNotFound
 from persistentq.interface import PersistentQInterface
 from persistentq.job import Attempt, Job, NewJob, Page, QueueInfo
 from persistentq.job_log import JobLog
@@ -183,6 +184,14 @@ class Operator(Actor):
         return replace(self.get_job(taken.job_id), duplicate=True)
 
     # --- schedules: each deed is noted in its own transaction, and raises as that of the queue does, or ReadOnlyMode
+
+    def has_schedule(self, name: str) -> bool:
+        """Return whether there is a schedule of this name."""
+        try:
+            self.queue.get_schedule(name)
+        except ScheduleNotFound:
+            return False
+        return True
 
     def put_schedule(self, schedule: Schedule, *, reason: str = "") -> ScheduleInfo:
         """Store a schedule, in the place of one with the same name if there is one."""

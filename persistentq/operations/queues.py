@@ -6,13 +6,19 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from persistentq.insight import LATELY_S, History
 from persistentq.interface import PersistentQInterface
 from persistentq.job import ConsumerInfo, JobStatus, Outcome, QueueInfo
 
+if TYPE_CHECKING:
+    from persistentq.journal import JournalEntry
+    from persistentq.operations.operator import Operator
+
 LATELY = timedelta(seconds=LATELY_S)
 SPANS = 20
+PAUSES_READ = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +70,9 @@ def _paces(found: History) -> Mapping[str, float]:
     return {
         name: number / max((found.now - since[name]).total_seconds(), 1.0) for name, number in done.items()
     }
+
+
+def last_pause(operator: Operator, queue: str) -> JournalEntry | None:
+    """Return the entry of the journal that tells who paused a queue last; None if none of the latest pauses does."""
+    recent = operator.list_journal(verb="pause", limit=PAUSES_READ).items
+    return next((one for one in recent if one.details.get("queue") == queue), None)

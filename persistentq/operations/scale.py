@@ -262,8 +262,10 @@ def _settle(
 
 def _patience(supervised: Supervised, program: str) -> float:
     """Return for how many seconds at most a process of this program takes to stop or to start."""
-    waits = [max(one.stopwaitsecs, one.startsecs) for one in supervised.configs(program)]
-    return max(waits, default=0) + SLACK_S
+    # Its module speaks HTTP, which nobody loads who does not scale.
+    from persistentq.operations.supervised import longest_wait
+
+    return longest_wait(supervised.configs(program)) + SLACK_S
 
 
 def _of(supervised: Supervised, program: str) -> list[Program]:

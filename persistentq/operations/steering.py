@@ -21,6 +21,9 @@ STEPS: Mapping[str, tuple[str, ...]] = {
 }
 """What supervisord is asked for each verb."""
 
+DRAINS = "What it runs is finished, or given back."
+"""What a question says of one that is to be stopped."""
+
 NOT_RUNNING = 70
 """Supervisor's number: what shall be stopped does not run."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,6 +14,7 @@ from urllib.parse import quote
 from xmlrpc.client import Fault, ProtocolError, ServerProxy, Transport
 
 from persistentq.errors import ExtraMissing, SupervisionError
+from persistentq.operations.following import go_near_end, open_log
 
 RPC_S = 10.0
 LOG_BYTES = 32_768
@@ -44,6 +44,11 @@ class Program:
     pid: int
     log: str
     why: str
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it does not run, and supervisord will not start it by itself."""
+        return self.state in {"STOPPED", "EXITED", "FATAL"}
 
 
 def find_configuration() -> Path:
@@ -117,7 +122,9 @@ class Supervised:
             SupervisionError: it does not answer, or refuses; then `fault` is Supervisor's number of the reason.
         """
         waits = any(one is True for one in arguments)
-        proxy = ServerProxy(self._url, _UnixTransport(self.socket, RPC_S + waits * self._longest()))
+        proxy = ServerProxy(
+            self._url, _UnixTransport(self.socket, RPC_S + (self._longest() if waits else 0.0))
+        )
         try:
             with proxy:
                 return getattr(proxy, method if "." in method else f"supervisor.{method}")(*arguments)
@@ -162,19 +169,14 @@ class Supervised:
         if not log.is_file():
             raise SupervisionError(f"the output of {program} is kept in no file here", "see stdout_logfile")
         # Not by supervisord, whose answer is no XML where a log has colours.
-        try:
-            with log.open("rb") as file:
-                start = max(0, file.seek(0, os.SEEK_END) - size)
-                file.seek(start)
-                lines = file.read(size).decode(errors="replace").splitlines()
-        except OSError as error:
-            raise SupervisionError(f"{log} cannot be read ({error.strerror})", "") from error
-        return lines[1:] if start else lines
+        with open_log(log) as file:
+            is_cut = go_near_end(file, size)
+            lines = file.read(size).decode(errors="replace").splitlines()
+        return lines[1:] if is_cut else lines
 
     def _longest(self) -> float:
-        """Return for how many seconds at most any process takes to stop or to start."""
-        every = (one for group in self.options.process_group_configs for one in group.process_configs)
-        return float(max((max(one.stopwaitsecs, one.startsecs) for one in every), default=0))
+        groups = self.options.process_group_configs
+        return max((longest_wait(one.process_configs) for one in groups), default=0.0)
 
     def configs(self, group: str) -> Any:
         """Return what the file says of the processes of a program: Supervisor's ProcessConfigs.
@@ -187,6 +189,11 @@ class Supervised:
         if found is None:
             raise SupervisionError(f"{self.conf} has no [program:{group}]", f"it has {_listed(groups)}")
         return found
+
+
+def longest_wait(configs: Iterable[Any]) -> float:
+    """Return for how many seconds at most a process of these ProcessConfigs takes to stop or to start."""
+    return float(max((max(one.stopwaitsecs, one.startsecs) for one in configs), default=0))
 
 
 def _listed(groups: Iterable[Any]) -> str:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 PROGRAMS = ("admin", "manager", "producer", "consumer")
 TROUBLED = ("FATAL", "BACKOFF")
-STOPPED = ("STOPPED", "EXITED")
 
 _PROC = Path("/proc")
 
@@ -114,7 +113,7 @@ def check_supervisor(file: Path) -> Iterator[Check]:
 def _stopped_alone(found: list[Program]) -> list[Program]:
     """Return those that do not run although others of their group do."""
     groups = {one.name.partition(":")[0] for one in found if one.state == "RUNNING"}
-    return [one for one in found if one.state in STOPPED and one.name.partition(":")[0] in groups]
+    return [one for one in found if one.is_stopped and one.name.partition(":")[0] in groups]
 
 
 def _exposure(known: Supervised) -> Check:

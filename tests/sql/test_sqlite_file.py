@@ -171,7 +171,6 @@ def test_nobody_but_sqlite_opens_the_database() -> None:
         "persistentq/operations/job_files.py": "the producer's files",
         "persistentq/operations/new_file.py": "a new file of jobs",
         "persistentq/operations/scale.py": "Supervisor's configuration",
-        "persistentq/operations/supervised.py": "a consumer's log, to be read",
         "persistentq/operations/surroundings.py": "the dashboard's settings, and what the kernel tells of processes",
         "persistentq/program.py": "the null device",
         "persistentq/restarts.py": "how often a consumer has ended soon",
